@@ -1,0 +1,338 @@
+# Postern's build, for GNU make, in this directory or in any other ("mkdir b && cd b && make -f ../Makefile").
+# What depends on the machine stands in config.mk. configure writes it; where it is missing, make runs configure.
+# "make help" lists what there is. Sources are found by their place, so that no list needs care:
+#
+#   framework/postern/*/*.cpp      the library
+#   apps/NAME.cpp                  the program NAME
+#   tests/ROOM/*.cpp, support/     one Catch2 program
+#   tests/fuzz/NAME.cpp            the fuzz target NAME
+#   tests/bench/NAME.cpp           the benchmark NAME
+#
+# Each of the builds (ordinary, address, thread, fuzz, other compiler) has its own directory with the same things inside.
+
+S := $(filter-out ./,$(dir $(lastword $(MAKEFILE_LIST))))
+B := build
+DEPS := $(S)tests/support/deps
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS) $(shell echo $$MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+ifneq ($(filter-out help deps configure clean distclean format,$(or $(MAKECMDGOALS),all)),)
+include config.mk
+endif
+
+RUN = echo
+ARGS =
+TESTS =
+NAME =
+SECONDS = 60
+CLANG_CXX = clang++
+OTHER_CXX = $(if $(findstring clang,$(CXX)),g++,$(CLANG_CXX))
+
+ifeq ($(V),1)
+say =
+SUBMAKE = $(MAKE) --no-print-directory
+else
+Q := @
+say = @printf '  %-5s %s\n' '$1' '$2'
+SUBMAKE = $(MAKE) --no-print-directory -s
+endif
+
+LIBRARY := $(wildcard $(S)framework/postern/*/*.cpp)
+HEADERS := $(wildcard $(S)framework/postern/*.h $(S)framework/postern/*/*.h)
+APPS := $(patsubst $(S)apps/%.cpp,%,$(wildcard $(S)apps/*.cpp))
+SUPPORT := $(wildcard $(S)tests/support/*.cpp)
+CASES := $(filter-out $(addprefix $(S)tests/,support/% fuzz/% bench/% consumers/%),$(wildcard $(S)tests/*/*.cpp))
+THREADED := $(shell grep -lF '[threads]' $(CASES) /dev/null)
+FUZZERS := $(patsubst $(S)tests/fuzz/%.cpp,%,$(wildcard $(S)tests/fuzz/*.cpp))
+REPLAY := $(S)tests/fuzz/replay/Replay.cpp
+BENCHES := $(patsubst $(S)tests/bench/%.cpp,%,$(wildcard $(S)tests/bench/*.cpp))
+NODE := $(B)/node/installed
+CONSUMERS := $(B)/check/pkg-config/hello $(B)/check/cmake/hello
+ROOT := $(B)/check/root
+
+.PHONY: all
+all: programs $(B)/compile_commands.json ## the library and the programs (the default)
+
+# ---- compiler and linker flags
+
+# In tests both compilers leave the sign of literals alone, as g++ does everywhere.
+TEST_FLAGS := -I$(S)tests -Wno-sign-conversion
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+# The same bytes come out wherever the tree stands; sanitizers and gdb name files from its top.
+REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=. $(S:%=-ffile-prefix-map=%=)
+EXTRA =
+COMMON = -std=c++20 -pthread -fPIE $(WARNINGS) $(WERROR) $(REPRODUCIBLE) -DPOSTERN_VERSION='"$(VERSION)"' \
+	-I$(S)framework $(EXTRA) $(DEPENDENCY_CFLAGS) $(CPPFLAGS)
+FORTIFY = $(if $(filter -O0,$(CXXFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+SANITIZED := -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS
+LINK = -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(LDFLAGS)
+LINK_LIBS = $(LIBS) $(DEPENDENCY_LIBS) -pthread
+CATCH_LIBS = $(shell pkg-config --libs catch2-with-main 2>/dev/null || echo -lCatch2WithMain)
+
+# g++ 12 sees overlapping copies where strings are added, and, with sanitizers, variables without a value.
+false_alarms = $(if $(findstring clang,$($1.cxx)),,-Wno-restrict $(if $(findstring -fsanitize,$($1.flags)),-Wno-maybe-uninitialized))
+
+ordinary.dir := $(B)
+ordinary.cxx = $(CXX)
+ordinary.flags = $(HARDENING) $(FORTIFY) $(CXXFLAGS)
+
+address.dir := $(B)/address
+address.cxx = $(CXX)
+address.flags = $(SANITIZED) -fsanitize=address,undefined
+
+thread.dir := $(B)/thread
+thread.cxx = $(CXX)
+thread.flags = $(SANITIZED) -fsanitize=thread
+
+fuzz.dir := $(B)/fuzz
+fuzz.cxx = $(CLANG_CXX)
+fuzz.flags = $(SANITIZED) -fsanitize=fuzzer-no-link,address,undefined
+
+other.dir := $(B)/other
+other.cxx = $(OTHER_CXX)
+other.flags = -O1
+
+# ---- rules, once for each build
+
+# $(call remember,FILE,TEXT): FILE holds TEXT and changes only with it; what must follow the flags depends on it.
+# (make 4.3 reads the last newline too, sometimes.)
+remember = $(if $(and $(wildcard $1),$(call same,$(strip $2),$(strip $(file <$1)))),,$(shell mkdir -p $(dir $1))$(file >$1,$(strip $2)))
+same = $(if $(subst x$1,,x$2)$(subst x$2,,x$1),,yes)
+
+# $(call objects,BUILD,SOURCES)
+objects = $(patsubst $(S)%.cpp,$($1.dir)/obj/%.o,$2)
+
+# $(call link,BUILD,MORE LIBRARIES): links the objects and archives among the prerequisites.
+define link
+@mkdir -p $(@D)
+$(call say,LINK,$@)
+$(Q)$($1.cxx) $($1.flags) $(LINK) -o $@ $(filter %.o %.a,$^) $2 $(LINK_LIBS)
+endef
+
+define archive
+@mkdir -p $(@D)
+$(call say,AR,$@)
+$(Q)rm -f $@ && ar rcsD $@ $(filter %.o,$^)
+endef
+
+# $(call build,BUILD,ITS TEST CASES)
+define build
+$(call remember,$($1.dir)/flags,$($1.cxx) $(COMMON) $(TEST_FLAGS) $(call false_alarms,$1) $($1.flags) $(LINK) $(LINK_LIBS))
+$(call remember,$($1.dir)/library,$(LIBRARY))
+$(call remember,$($1.dir)/cases,$2 $(SUPPORT))
+
+$($1.dir)/obj/tests/%.o: private EXTRA = $(TEST_FLAGS)
+$($1.dir)/obj/%.o: $(S)%.cpp $($1.dir)/flags
+	@mkdir -p $$(@D)
+	$$(call say,CXX,$$<$(if $(filter-out ordinary,$1), [$1]))
+	$$(Q)$$(CCACHE) $$($1.cxx) $$(COMMON) $$(call false_alarms,$1) $$($1.flags) -MMD -MP -c -o $$@ $$<
+
+$($1.dir)/lib/libpostern.a: $(call objects,$1,$(LIBRARY)) $($1.dir)/library
+	$$(archive)
+$($1.dir)/lib/libsupport.a: $(call objects,$1,$(SUPPORT)) $($1.dir)/cases
+	$$(archive)
+$(APPS:%=$($1.dir)/bin/%): $($1.dir)/bin/%: $($1.dir)/obj/apps/%.o $($1.dir)/lib/libpostern.a
+	$$(call link,$1)
+$($1.dir)/tests: $(call objects,$1,$2 $(SUPPORT)) $($1.dir)/lib/libpostern.a $($1.dir)/cases
+	$$(call link,$1,$$(CATCH_LIBS))
+
+-include $(wildcard $(addprefix $($1.dir)/obj/,apps/*.d framework/postern/*/*.d tests/*/*.d tests/fuzz/replay/*.d))
+endef
+
+ifeq ($(origin VERSION),file)
+$(eval $(call build,ordinary,$(CASES)))
+$(eval $(call build,address,$(CASES)))
+$(eval $(call build,thread,$(THREADED)))
+$(eval $(call build,fuzz))
+$(eval $(call build,other))
+endif
+
+FUZZ_PROGRAMS := $(FUZZERS:%=$(B)/fuzz/bin/%)
+$(FUZZ_PROGRAMS): $(B)/fuzz/bin/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/lib/libsupport.a $(B)/fuzz/lib/libpostern.a
+	$(call link,fuzz,-fsanitize=fuzzer)
+
+REPLAYS := $(FUZZERS:%=$(B)/address/replay/%)
+$(REPLAYS): $(B)/address/replay/%: $(B)/address/obj/tests/fuzz/%.o $(call objects,address,$(REPLAY)) \
+		$(B)/address/lib/libsupport.a $(B)/address/lib/libpostern.a
+	$(call link,address)
+
+BENCH_PROGRAMS := $(BENCHES:%=$(B)/bin/bench/%)
+$(BENCH_PROGRAMS): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libsupport.a $(B)/lib/libpostern.a
+	$(call link,ordinary)
+
+.PHONY: programs
+programs: $(B)/lib/libpostern.a $(APPS:%=$(B)/bin/%)
+
+# For clangd and clang-tidy: the library and the programs as users get them, the tests as they are checked.
+SOURCES := $(LIBRARY) $(wildcard $(S)apps/*.cpp $(S)tests/*/*.cpp)
+entry = {"directory": "$(CURDIR)", "file": "$1", "command": "$(subst ",\",$(CXX) $(COMMON) $(TEST_FLAGS) $2 -c $1)"}
+$(B)/compile_commands.json: $(B)/flags $(B)/library $(B)/cases
+	@$(file >$@,[)$(foreach f,$(SOURCES),$(file >>$@,$(call entry,$f,$(ordinary.flags))$(if $(filter-out $(lastword $(SOURCES)),$f),$(comma))))$(file >>$@,]):
+comma := ,
+
+# ---- configure
+
+$(S)configure: $(S)configure.ac $(S)m4/pkg.m4
+	@$(DEPS) $(deps_set)
+	$(call say,CONF,configure)
+	$(Q)cd ./$(S) && autoconf && touch configure
+
+config.mk: $(S)configure $(S)config.mk.in
+	@$(DEPS) $(deps_set)
+	$(call say,CONF,config.mk)
+	$(Q)if [ -x config.status ]; then ./config.status --recheck && ./config.status; else $(or $(S),./)configure; fi > config.out \
+		|| { cat config.out; exit 1; }
+	@rm -f config.out
+
+# One installation for everything that is asked for.
+deps_set := $(if $(filter check check-clang fuzz bench distcheck,$(MAKECMDGOALS)),check,build)
+
+.PHONY: deps
+deps: ## checks for the system packages that building and checking need; see tests/support/deps
+	@$(DEPS) check && echo 'Everything that Postern needs is installed.'
+
+# ---- run, check, fuzz, bench
+
+.PHONY: run check check-clang check-build fuzz bench
+run: ## builds and starts a program: RUN=echo ARGS=...
+	@$(DEPS) build
+	+@$(SUBMAKE) $(B)/bin/$(RUN)
+	@$(B)/bin/$(RUN) $(ARGS)
+
+PARTS.all := headers layering docs tests replay threads install
+PARTS.address := tests replay
+PARTS.thread := threads
+PARTS.none := plain
+PARTS = $(if $(TESTS),$(filter tests threads plain,$(PARTS.$(or $(SANITIZE),address))),$(PARTS.$(or $(SANITIZE),all))) $(ALSO)
+
+HEADER_CHECKS := $(HEADERS:$(S)framework/%.h=$(B)/check/headers/%.ok)
+needs.headers := $(HEADER_CHECKS)
+needs.tests := programs $(APPS:%=$(B)/address/bin/%) $(B)/address/tests $(NODE)
+needs.replay := $(REPLAYS)
+needs.threads := $(if $(THREADED),$(B)/thread/tests)
+needs.plain := programs $(APPS:%=$(B)/address/bin/%) $(B)/tests $(NODE)
+needs.install := $(CONSUMERS)
+needs.other := $(B)/other/lib/libpostern.a $(APPS:%=$(B)/other/bin/%)
+
+check-build: $(foreach part,$(PARTS),$(needs.$(part)))
+	@:
+
+check check-clang: export POSTERN_BIN = $(CURDIR)/$(B)/bin
+check check-clang: export POSTERN_SANITIZED_BIN = $(CURDIR)/$(B)/address/bin
+check check-clang: export POSTERN_NODE = $(CURDIR)/$(B)/node
+check check-clang: export POSTERN_SOURCE = $(abspath ./$(S))
+check check-clang: export POSTERN_PYTHON = /usr/bin/python3
+check check-clang: export TESTS := $(TESTS)
+check: ## runs every test; SANITIZE=address|thread|none one build, TESTS='[tag]' some cases, PARTS=... some parts
+	@$(DEPS) check
+	+@MAKE='$(MAKE)' HEADER_CHECKS='$(HEADER_CHECKS)' REPLAYS='$(REPLAYS)' THREADED='$(THREADED)' \
+		$(S)tests/support/check $(PARTS)
+check-clang: ## compiles the library and the programs with the other compiler
+	+@$(SUBMAKE) check PARTS=other
+
+# A header must compile alone.
+$(B)/check/headers/%.ok: $(S)framework/%.h $(B)/flags
+	@mkdir -p $(@D); rm -f $@
+	$(call say,HEAD,$<)
+	$(Q)echo '#include "$*.h"' | $(CXX) $(COMMON) -x c++ -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ - && touch $@
+-include $(wildcard $(B)/check/headers/*/*.d $(B)/check/headers/*/*/*.d)
+
+$(NODE): $(S)tests/support/node/package.json
+	@mkdir -p $(@D)
+	$(call say,NPM,$<)
+	$(Q)cp $< $(@D)/ && cd $(@D) && npm install --no-package-lock --no-audit --no-fund --loglevel=error && touch $(@F)
+
+# The consumers see what "make install" puts there, and nothing else.
+$(B)/check/installed: $(B)/lib/libpostern.a $(HEADERS) $(addprefix $(S),Makefile postern.pc.in $(wildcard m4/*.cmake.in))
+	@rm -rf $(ROOT)
+	+$(Q)$(SUBMAKE) install DESTDIR=$(CURDIR)/$(ROOT) && touch $@
+$(B)/check/pkg-config/hello: $(B)/check/installed $(wildcard $(S)tests/consumers/*.cpp $(S)tests/consumers/pkg-config/*)
+	@rm -rf $(@D); mkdir -p $(@D)
+	$(call say,USE,pkg-config)
+	$(Q)PKG_CONFIG_SYSROOT_DIR=$(CURDIR)/$(ROOT) PKG_CONFIG_LIBDIR=$(CURDIR)/$(ROOT)$(libdir)/pkgconfig \
+		$(MAKE) --no-print-directory -s -C $(@D) -f $(abspath $(S)tests/consumers/pkg-config/Makefile) CXX='$(CXX)'
+$(B)/check/cmake/hello: $(B)/check/installed $(wildcard $(S)tests/consumers/*.cpp $(S)tests/consumers/cmake/*)
+	@rm -rf $(@D); mkdir -p $(@D)
+	$(call say,USE,cmake)
+	$(Q){ cmake -S $(S)tests/consumers/cmake -B $(@D) -DCMAKE_CXX_COMPILER=$(CXX) -Dpostern_DIR=$(CURDIR)/$(ROOT)$(libdir)/cmake/postern \
+		&& env -u MAKEFLAGS cmake --build $(@D); } > $(@D)/log 2>&1 || { cat $(@D)/log; exit 1; }
+
+fuzz: ## fuzzes with clang, SECONDS=60 each: NAME='Frame Url' or all; MERGE=1 keeps what was found
+	@$(DEPS) check
+	+@$(SUBMAKE) $(patsubst %,$(B)/fuzz/bin/%,$(or $(NAME),$(FUZZERS)))
+	@$(S)tests/support/fuzz '$(B)/fuzz' '$(S)tests/fuzz/corpus' '$(SECONDS)' '$(MERGE)' $(or $(NAME),$(FUZZERS))
+
+bench: export POSTERN_BIN = $(CURDIR)/$(B)/bin
+bench: export POSTERN_SOURCE = $(abspath ./$(S))
+bench: ## builds and runs the benchmarks: ARGS=...
+	@$(DEPS) check
+	+@$(SUBMAKE) programs $(BENCH_PROGRAMS)
+	@$(S)tests/bench/run $(ARGS)
+
+# ---- install
+
+MANUAL := $(wildcard $(S)docs/man/*.1 $(S)docs/man/*.3)
+manual = $(DESTDIR)$(mandir)/man$(subst .,,$(suffix $1))/$(notdir $1)
+ROOMS := $(sort $(patsubst $(S)framework/%/,%,$(dir $(HEADERS))))
+space := $(subst x,,x x)
+relative = $(patsubst $(prefix)/%,$${prefix}/%,$1)
+fill = sed -e 's|@VERSION@|$(VERSION)|g; s|@prefix@|$(prefix)|g; s|@exec_prefix@|$(patsubst $(prefix),$${prefix},$(exec_prefix))|g' \
+	-e 's|@libdir@|$(call relative,$(libdir))|g'
+
+.PHONY: install install-strip uninstall
+install: $(B)/lib/libpostern.a ## installs library, headers, postern.pc, CMake package, manual: prefix= DESTDIR=
+	$(call say,INST,$(DESTDIR)$(prefix))
+	$(Q)install -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(libdir)/cmake/postern $(ROOMS:%=$(DESTDIR)$(includedir)/%)
+	$(Q)install -m 644 $< $(DESTDIR)$(libdir)/
+	$(Q)set -e; $(foreach r,$(ROOMS),install -m 644 $(wildcard $(S)framework/$r/*.h) $(DESTDIR)$(includedir)/$r/;)
+	$(Q)$(fill) -e 's|@includedir@|$(call relative,$(includedir))|; s|@LIBS@|$(strip $(LIBS) $(DEPENDENCY_LIBS))|' \
+		$(S)postern.pc.in > $(DESTDIR)$(libdir)/pkgconfig/postern.pc
+	$(Q)up=$$(realpath -m --relative-to=$(libdir)/cmake/postern $(includedir)) && \
+	$(fill) -e "s|@includedir@|$$up|; s|@LIBS@|$(subst $(space),;,$(strip $(LIBS) $(DEPENDENCY_LIBS)))|" \
+		$(S)m4/postern-config.cmake.in > $(DESTDIR)$(libdir)/cmake/postern/postern-config.cmake
+	$(Q)$(fill) $(S)m4/postern-config-version.cmake.in > $(DESTDIR)$(libdir)/cmake/postern/postern-config-version.cmake
+	$(Q)set -e; $(foreach m,$(MANUAL),install -D -m 644 $m $(call manual,$m);)
+install-strip: install ## the same without debugging information
+	$(Q)strip --strip-debug $(DESTDIR)$(libdir)/libpostern.a
+uninstall: ## removes what install put there
+	$(Q)rm -rf $(DESTDIR)$(includedir)/postern $(DESTDIR)$(libdir)/cmake/postern
+	$(Q)rm -f $(DESTDIR)$(libdir)/libpostern.a $(DESTDIR)$(libdir)/pkgconfig/postern.pc $(foreach m,$(MANUAL),$(call manual,$m))
+
+# ---- source archive, tidying up
+
+ARCHIVE = postern-$(VERSION)
+.PHONY: dist distcheck docs format tidy clean distclean help
+dist: $(S)configure ## makes postern-VERSION.tar.gz
+	$(Q)cd ./$(S) && { if [ -e .git ]; then git ls-files; else find * .ci .clang-format .gitignore -type f; fi; echo configure; } \
+		| grep -Ev '^(build/|config\.(mk|log|status)$$|postern-.*\.gz$$)' \
+		| sort -u | tar -czf $(CURDIR)/$(ARCHIVE).tar.gz --transform='s|^|$(ARCHIVE)/|' --owner=0 --group=0 --numeric-owner -T -
+distcheck: dist ## builds, checks and installs from that archive
+	rm -rf $(B)/dist && mkdir -p $(B)/dist && tar -xzf $(ARCHIVE).tar.gz -C $(B)/dist
+	mkdir $(B)/dist/out && cd $(B)/dist/out && ../$(ARCHIVE)/configure --prefix=/usr > /dev/null
+	+$(MAKE) -C $(B)/dist/out check
+	+$(MAKE) -C $(B)/dist/out install-strip DESTDIR=$(CURDIR)/$(B)/dist/root
+	+$(MAKE) -C $(B)/dist/out uninstall DESTDIR=$(CURDIR)/$(B)/dist/root
+	test -z "$$(find $(B)/dist/root -type f)"
+	@echo '$(ARCHIVE).tar.gz is ready.'
+
+docs: ## checks that the links in the documentation lead somewhere
+	@$(S)tests/support/docs
+format: ## clang-format on every source
+	clang-format -i $(HEADERS) $(LIBRARY) $(wildcard $(S)apps/*.cpp $(S)tests/*/*.h $(S)tests/*/*.cpp)
+tidy: $(B)/compile_commands.json ## clang-tidy on the library
+	clang-tidy --quiet -p $(B) --checks='-*,bugprone-*,performance-*,clang-analyzer-*,-bugprone-easily-swappable-parameters' $(LIBRARY)
+
+clean: ## removes what was built
+	rm -rf $(B)
+distclean: clean ## removes what configure made, too
+	rm -rf config.mk config.log config.status config.out $(S)autom4te.cache $(if $(S),Makefile) $(if $(wildcard $(S).git),$(S)configure)
+
+help: ## this list
+	@echo 'Targets of make:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(S)Makefile | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@echo 'V=1 shows the commands. NO_DEPS=1 leaves the system packages alone, AUTO_DEPS=1 installs them without asking.'

@@ -1,0 +1,51 @@
+#pragma once
+// The reply of one request under construction: what was set, and how its bytes go out.
+
+#include "postern/gateway/Exchange.h"
+#include "postern/protocol/Deflate.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace postern {
+
+class Reply {
+public:
+    explicit Reply(Exchange& exchange) : exchange_(exchange) {}
+
+    void setStatus(int status, std::string_view reason = {});
+    void setContentType(std::string_view type);
+    void addField(std::string_view name, std::string_view value);
+    /// What a 426 says: what to upgrade to.
+    void addUpgradeFields() { fields_ += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"; }
+    void setGzip(bool allow) { gzipAllowed_ = allow; }
+
+    void write(std::string_view data, bool isAll);
+    void flush();
+    void close();
+    /// Forgets everything that was set, for a reply that reports a failure instead. Only before the first byte.
+    void reset();
+    bool hasBegun() const { return begun_; }
+    bool isClosed() const { return closed_; }
+    const std::string& fields() const { return fields_; }
+    /// The connection is a WebSocket now: nothing more can be replied.
+    void upgraded() { begun_ = closed_ = true; }
+
+private:
+    void mustNotHaveBegun() const;
+    void begin(std::optional<uint64_t> length);
+    bool bodyAllowed() const;
+    bool mayCompress() const;
+
+    Exchange& exchange_;
+    int status_ = 200;
+    std::string reason_;
+    std::string contentType_ = "text/html; charset=utf-8";
+    std::string fields_;
+    std::optional<GzipEncoder> gzip_;
+    bool gzipAllowed_ = true;
+    bool begun_ = false, closed_ = false;
+};
+
+}

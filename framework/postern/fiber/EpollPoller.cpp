@@ -1,0 +1,248 @@
+#include "postern/fiber/EpollPoller.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <system_error>
+
+namespace postern {
+
+namespace {
+
+constexpr size_t maxPieces = 64;
+
+int checked(int result, const char* what) {
+    if (result < 0) throw std::system_error(errno, std::system_category(), what);
+    return result;
+}
+
+// Runs a system call again while signals interrupt it; a failure is its negative errno.
+template <typename Call>
+int64_t call(Call&& attempt) {
+    for (;;) {
+        const auto result = attempt();
+        if (result >= 0) return result;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+int64_t receive(Descriptor& descriptor, ReceiveBuffer& buffer) {
+    const auto room = buffer.room();
+    assert(!room.empty());
+    const auto result = call([&] {
+        return descriptor.isSocket ? ::recv(descriptor.fd, room.data(), room.size(), MSG_DONTWAIT)
+                                   : ::read(descriptor.fd, room.data(), room.size());
+    });
+    if (result > 0) buffer.grow(static_cast<size_t>(result));
+    else buffer.releaseIfEmpty();
+    // A short read of a stream means that it is drained (epoll(7)); the end of one is no event of its own.
+    if (result != static_cast<int64_t>(room.size()) && !descriptor.hungUp && descriptor.polled) descriptor.readable = false;
+    return result;
+}
+
+int64_t send(Operation& operation) {
+    iovec pieces[maxPieces];
+    auto& descriptor = *operation.descriptor;
+    msghdr message{};
+    message.msg_iov = pieces;
+    message.msg_iovlen = operation.gather(operation, pieces, maxPieces);
+    const auto result = call([&]() -> ssize_t {
+        if (!descriptor.isSocket) return ::writev(descriptor.fd, pieces, static_cast<int>(message.msg_iovlen));
+        // One piece is the usual case, and send() copies less than sendmsg() does.
+        if (message.msg_iovlen == 1)
+            return ::send(descriptor.fd, pieces[0].iov_base, pieces[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return ::sendmsg(descriptor.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    });
+    if (result == -EAGAIN) descriptor.writable = false;
+    return result;
+}
+
+int64_t accept(Operation& operation) {
+    auto& descriptor = *operation.descriptor;
+    const auto result = call([&] {
+        operation.addressSize = operation.address ? sizeof *operation.address : 0;
+        return ::accept4(descriptor.fd, reinterpret_cast<sockaddr*>(operation.address),
+                         operation.address ? &operation.addressSize : nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    });
+    if (result == -EAGAIN) descriptor.readable = false;
+    return result;
+}
+
+// The first call starts it and finds it in progress; when the socket is writable its error says how it went.
+int64_t connect(Operation& operation) {
+    auto& descriptor = *operation.descriptor;
+    if (operation.address) {
+        const auto* address = reinterpret_cast<const sockaddr*>(operation.address);
+        operation.address = nullptr;
+        const auto result = call([&] { return ::connect(descriptor.fd, address, operation.addressSize); });
+        if (result != -EINPROGRESS) return result;
+        descriptor.writable = false;
+        return -EAGAIN;
+    }
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(descriptor.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    return -error;
+}
+
+bool isReading(const Operation& operation) {
+    return operation.kind == Operation::Kind::receive || operation.kind == Operation::Kind::accept;
+}
+
+bool isReady(const Operation& operation) {
+    const auto& descriptor = *operation.descriptor;
+    if (operation.kind == Operation::Kind::connect && operation.address) return true;
+    return isReading(operation) ? descriptor.readable : descriptor.writable;
+}
+
+Operation*& slotOf(Operation& operation) {
+    return isReading(operation) ? operation.descriptor->reading : operation.descriptor->writing;
+}
+
+// Makes the system call. False: it would block, the operation stays.
+bool perform(Operation& operation) {
+    switch (operation.kind) {
+    case Operation::Kind::receive: operation.result = receive(*operation.descriptor, *operation.buffer); break;
+    case Operation::Kind::send: operation.result = send(operation); break;
+    case Operation::Kind::accept: operation.result = accept(operation); break;
+    case Operation::Kind::connect: operation.result = connect(operation); break;
+    }
+    return operation.result != -EAGAIN;
+}
+
+void complete(Operation& operation) {
+    slotOf(operation) = nullptr;
+    operation.pending = false;
+    operation.completed(operation);
+}
+
+}
+
+EpollPoller::EpollPoller()
+    : epoll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      wakeUp_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    epoll_event event{EPOLLIN | EPOLLET, {nullptr}};
+    if (wakeUp_ < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, wakeUp_, &event) < 0) {
+        const int error = errno;
+        if (wakeUp_ >= 0) ::close(wakeUp_);
+        ::close(epoll_);
+        throw std::system_error(error, std::system_category(), "eventfd");
+    }
+}
+
+EpollPoller::~EpollPoller() {
+    ::close(wakeUp_);
+    ::close(epoll_);
+}
+
+void EpollPoller::attach(Descriptor& descriptor) {
+    epoll_event event{EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {&descriptor}};
+    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor.fd, &event) == 0) return;
+    if (errno != EPERM) throw std::system_error(errno, std::system_category(), "epoll_ctl");
+    descriptor.polled = false;
+    descriptor.readable = descriptor.writable = true;
+}
+
+void EpollPoller::close(Descriptor& descriptor, bool reset) {
+    assert(!descriptor.reading && !descriptor.writing);
+    if (!descriptor.isOpen()) return;
+    // Events of this turn that still name it are stale.
+    for (int i = 0; i < eventCount_; ++i)
+        if (events_[static_cast<size_t>(i)].data.ptr == &descriptor) events_[static_cast<size_t>(i)].events = 0;
+    if (reset && descriptor.isSocket) {
+        const linger now{1, 0};
+        ::setsockopt(descriptor.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
+    // A descriptor that somebody duplicated (a child, a test) would stay registered after close().
+    if (descriptor.polled) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.fd, nullptr);
+    ::close(descriptor.fd);
+    descriptor.fd = -1;
+}
+
+void EpollPoller::shutdownSend(Descriptor& descriptor) {
+    if (descriptor.isSocket) ::shutdown(descriptor.fd, SHUT_WR);
+}
+
+bool EpollPoller::mayRunInline(Descriptor& descriptor) {
+    if (descriptor.turn != turn_) {
+        descriptor.turn = turn_;
+        descriptor.inlineCount = 0;
+    }
+    return descriptor.inlineCount++ < inlineLimit;
+}
+
+bool EpollPoller::submit(Operation& operation) {
+    assert(!operation.pending && !slotOf(operation));
+    if (isReady(operation)) {
+        if (!mayRunInline(*operation.descriptor)) deferred_.push_back(&operation);
+        else if (perform(operation)) return true;
+    }
+    slotOf(operation) = &operation;
+    operation.pending = true;
+    return false;
+}
+
+void EpollPoller::cancel(Operation& operation) {
+    if (!operation.pending) return;
+    slotOf(operation) = nullptr;
+    operation.pending = false;
+    std::erase(deferred_, &operation);
+    std::replace(running_.begin(), running_.end(), &operation, static_cast<Operation*>(nullptr));
+}
+
+void EpollPoller::wait(TimePoint until) {
+    using namespace std::chrono;
+    int timeout = -1;
+    if (!deferred_.empty()) {
+        timeout = 0;
+    } else if (until != TimePoint::max()) {
+        // Rounded up: waking a moment early would only turn the loop once more for nothing.
+        const auto now = Clock::now();
+        const auto left = until <= now ? 0 : ceil<milliseconds>(until - now).count();
+        timeout = static_cast<int>(std::min<int64_t>(left, 60'000));
+    }
+    eventCount_ = ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), timeout);
+    ++turn_;
+    for (int i = 0; i < eventCount_; ++i) handle(events_[static_cast<size_t>(i)]);
+    eventCount_ = 0;
+    runDeferred();
+}
+
+void EpollPoller::handle(epoll_event& event) {
+    auto* descriptor = static_cast<Descriptor*>(event.data.ptr);
+    if (!descriptor) {
+        uint64_t count;
+        [[maybe_unused]] const auto ignored = ::read(wakeUp_, &count, sizeof count);
+        return;
+    }
+    constexpr uint32_t gone = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if (event.events == 0) return;
+    if (event.events & (EPOLLIN | gone)) descriptor->readable = true;
+    if (event.events & gone) descriptor->hungUp = true;
+    if (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) descriptor->writable = true;
+
+    if (auto* reading = descriptor->reading; reading && descriptor->readable && perform(*reading)) complete(*reading);
+    // Completing may have closed the descriptor: close() has cleared the event then.
+    if (event.events == 0) return;
+    if (auto* writing = descriptor->writing; writing && descriptor->writable && perform(*writing)) complete(*writing);
+}
+
+void EpollPoller::runDeferred() {
+    if (deferred_.empty()) return;
+    running_.swap(deferred_);
+    for (size_t i = 0; i < running_.size(); ++i) {
+        auto* operation = running_[i];
+        if (operation && operation->pending && isReady(*operation) && perform(*operation)) complete(*operation);
+    }
+    running_.clear();
+}
+
+void EpollPoller::wake() {
+    const uint64_t one = 1;
+    [[maybe_unused]] const auto ignored = ::write(wakeUp_, &one, sizeof one);
+}
+
+}

@@ -1,0 +1,255 @@
+#include "postern/fiber/Loop.h"
+
+#include "postern/fiber/Blocking.h"
+#include "postern/fiber/EpollPoller.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdio>
+
+namespace postern {
+
+namespace {
+
+thread_local Loop* currentLoop = nullptr;
+
+}
+
+Loop::Loop(LoopOptions options, std::unique_ptr<Poller> poller)
+    : options_(std::move(options)),
+      poller_(poller ? std::move(poller) : std::make_unique<EpollPoller>()),
+      now_(poller_->now()),
+      stacks_(options_.stackSize),
+      trimTimer_(timers_, [](Timer& timer) { static_cast<Loop*>(timer.owner())->trimIdleStacks(); }, this),
+      drainTimer_(timers_, [](Timer& timer) { static_cast<Loop*>(timer.owner())->abortDrain(); }, this),
+      previous_(currentLoop) {
+    currentLoop = this;
+    buffers_.prepare();
+}
+
+Loop::~Loop() {
+    endFibers();
+    assert(fiberCount_ == 0);
+    blockingPool_.reset();
+    currentLoop = previous_;
+}
+
+void Loop::endFibers() {
+    assert(!running_);
+    stopped_ = false;
+    draining_ = false;
+    // Every round ends at least the fibers that do not wait in their clean-up; one that refuses for ever is our bug.
+    for (int round = 0; (fiberCount_ > 0 || !drainables_.empty()) && round < 10'000; ++round) {
+        abortDrain();
+        List<Fiber> all;
+        parked_.moveAllTo(all);
+        while (!all.empty()) {
+            Fiber& fiber = all.popFront();
+            parked_.pushBack(fiber);
+            fiber.cancel();
+        }
+        runReady();
+        if (fiberCount_ > 0 || !drainables_.empty()) turn(poller_->now() + std::chrono::milliseconds(1));
+    }
+}
+
+Loop& Loop::current() {
+    assert(currentLoop);
+    return *currentLoop;
+}
+
+Loop* Loop::currentOrNull() { return currentLoop; }
+
+void Loop::run() {
+    Loop* outer = std::exchange(currentLoop, this);
+    while (!stopped_ && !(draining_ && drainables_.empty())) turn(TimePoint::max());
+    stopped_ = false;
+    currentLoop = outer;
+}
+
+void Loop::turn(TimePoint latest) {
+    runReady();
+    runDeferred();
+    if (stopped_ || (draining_ && drainables_.empty())) return;
+    const bool busy = !ready_.empty() || hasPosted_.load(std::memory_order_acquire);
+    poller_->wait(busy ? TimePoint::min() : std::min(latest, timers_.next()));
+    now_ = poller_->now();
+    runPosted();
+    timers_.fire(now_);
+    runReady();
+    runDeferred();
+}
+
+void Loop::stop() {
+    post([this] { stopped_ = true; });
+}
+
+void Loop::post(std::function<void()> task) {
+    {
+        const std::lock_guard lock(postedMutex_);
+        posted_.push_back(std::move(task));
+    }
+    // Only the first of several needs to wake the loop.
+    if (!hasPosted_.exchange(true, std::memory_order_acq_rel)) poller_->wake();
+}
+
+void Loop::runPosted() {
+    if (!hasPosted_.load(std::memory_order_acquire)) return;
+    std::vector<std::function<void()>> tasks;
+    {
+        const std::lock_guard lock(postedMutex_);
+        hasPosted_.store(false, std::memory_order_release);
+        tasks.swap(posted_);
+    }
+    for (auto& task : tasks) task();
+}
+
+void Loop::drain(Duration limit) {
+    post([this, limit] { draining_ ? abortDrain() : beginDrain(limit); });
+}
+
+void Loop::add(Drainable& drainable) { drainables_.pushBack(drainable); }
+
+void Loop::beginDrain(Duration limit) {
+    draining_ = true;
+    drainTimer_.set(Deadline::after(limit, now_).at());
+    List<Drainable, DrainTag> all;
+    drainables_.moveAllTo(all);
+    while (!all.empty()) {
+        auto& drainable = all.popFront();
+        drainables_.pushBack(drainable);
+        drainable.drain(drainable, Drainable::How::finish);
+    }
+}
+
+void Loop::abortDrain() {
+    List<Drainable, DrainTag> all;
+    drainables_.moveAllTo(all);
+    while (!all.empty()) {
+        auto& drainable = all.popFront();
+        drainables_.pushBack(drainable);
+        drainable.drain(drainable, Drainable::How::abort);
+    }
+    // Who still works is told once more: the first time may have found it in a state that cannot end.
+    constexpr auto again = std::chrono::milliseconds(50);
+    if (!drainables_.empty()) drainTimer_.set(now_ + again);
+}
+
+Fiber& Loop::place(Stack stack, void* closure, void (*function)(void*)) {
+    auto* fiber = new (reinterpret_cast<void*>(fiberPlace(stack))) Fiber(*this, stack, function, closure);
+    ++fiberCount_;
+    return *fiber;
+}
+
+void Loop::makeReady(Fiber& fiber) {
+    fiber.unlink();
+    fiber.state_ = Fiber::State::scheduled;
+    ready_.pushBack(fiber);
+}
+
+void Loop::runReady() {
+    // Those that become ready meanwhile have their turn after the next look at the poller.
+    List<Fiber> batch;
+    ready_.moveAllTo(batch);
+    while (!batch.empty()) resume(batch.popFront());
+}
+
+void Loop::runDeferred() {
+    if (deferring_) return;
+    deferring_ = true;
+    while (!deferred_.empty()) {
+        auto& deferred = deferred_.popFront();
+        deferred.run(deferred);
+    }
+    deferring_ = false;
+}
+
+Wake Loop::park(Deadline deadline) {
+    assert(running_);
+    Fiber& fiber = *running_;
+    if (fiber.cancelled_ && fiber.shields_ == 0) return Wake::cancelled;
+    fiber.state_ = Fiber::State::waiting;
+    fiber.wake_ = Wake::ready;
+    parked_.pushBack(fiber);
+    if (!deadline.isNever()) fiber.timer_.set(deadline.at());
+    suspend(fiber);
+    fiber.timer_.clear();
+    return fiber.wake_;
+}
+
+void Loop::wake(Fiber& fiber, Wake why) {
+    if (fiber.state_ != Fiber::State::waiting) return;
+    fiber.wake_ = why;
+    fiber.timer_.clear();
+    if (!mayResume()) return makeReady(fiber);
+    fiber.unlink();
+    resume(fiber);
+}
+
+Wake Loop::perform(Operation& operation, Deadline deadline) {
+    operation.owner = running_;
+    operation.completed = [](Operation& done) {
+        auto& fiber = *static_cast<Fiber*>(done.owner);
+        fiber.loop().wake(fiber);
+    };
+    if (poller_->submit(operation)) return Wake::ready;
+    const auto wake = park(deadline);
+    if (!operation.pending) return Wake::ready;  // it was complete before the other reason got its turn
+    poller_->cancel(operation);
+    return wake;
+}
+
+// Idle stacks: every fiber that waited is noted once; a sweep each second trims those at rest and forgets them.
+void Loop::noteWarm(Fiber& fiber) {
+    fiber.warmPlace_ = warm_.size();
+    warm_.push_back(&fiber);
+    if (!trimTimer_.isSet()) trimTimer_.set(now_ + options_.idleStackAge);
+}
+
+void Loop::forgetWarm(Fiber& fiber) {
+    warm_[fiber.warmPlace_] = warm_.back();
+    warm_[fiber.warmPlace_]->warmPlace_ = fiber.warmPlace_;
+    warm_.pop_back();
+    fiber.warmPlace_ = ~size_t{0};
+}
+
+void Loop::trimIdleStacks() {
+    for (size_t i = warm_.size(); i-- > 0;) {
+        Fiber& fiber = *warm_[i];
+        if (fiber.state_ != Fiber::State::waiting || now_ - fiber.lastRun_ < options_.idleStackAge) continue;
+        StackPool::trim(fiber.stack_, static_cast<const char*>(fiber.context_));
+        forgetWarm(fiber);
+    }
+    if (!warm_.empty()) trimTimer_.set(now_ + options_.idleStackAge);
+}
+
+BlockingPool& Loop::blockingPool() {
+    if (!blockingPool_) blockingPool_ = std::make_unique<BlockingPool>(options_.blockingThreads);
+    return *blockingPool_;
+}
+
+void Loop::log(LogLevel level, std::string_view line) const {
+    if (options_.log) return options_.log(level, line);
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+void throwUnlessReady(Wake wake) {
+    switch (wake) {
+    case Wake::ready: return;
+    case Wake::timedOut: throw TimedOut("timed out");
+    case Wake::cancelled: throw Cancelled();
+    }
+}
+
+void sleepUntil(Deadline deadline) {
+    if (Loop::current().park(deadline) == Wake::cancelled) throw Cancelled();
+}
+
+void sleepFor(Duration duration) { sleepUntil(Loop::current().in(duration)); }
+
+void yield() {
+    auto& loop = Loop::current();
+    sleepUntil(Deadline(loop.now()));
+}
+
+}

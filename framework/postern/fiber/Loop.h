@@ -1,0 +1,215 @@
+#pragma once
+// One thread's event loop: it runs fibers until all of them wait, then asks its Poller what happened.
+//
+// Everything here belongs to the loop's thread but post(), stop() and drain(), which any thread may call.
+
+#include "postern/base/Log.h"
+#include "postern/fiber/Fiber.h"
+#include "postern/fiber/Poller.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+namespace postern {
+
+class BlockingPool;
+
+struct LoopOptions {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    size_t stackSize = 256 * 1024;  // sanitized frames are several times as large
+#else
+    size_t stackSize = 64 * 1024;   ///< bytes of address space a fiber; only touched pages cost memory
+#endif
+    size_t blockingThreads = 16;    ///< most threads runBlocking() may use at once; further calls queue
+    Duration idleStackAge = std::chrono::seconds(1);  ///< a stack at rest that long gives unneeded pages back
+    LogFunction log;                ///< none: standard error
+};
+
+/// What takes part in a shutdown: it is asked to finish, and the loop ends when none is left.
+struct Drainable : ListNode<struct DrainTag> {
+    enum class How { finish, abort };
+    explicit Drainable(void (*function)(Drainable&, How)) : drain(function) {}
+    void (*drain)(Drainable&, How);  ///< may be called several times, outside every fiber; may destroy the object
+};
+
+/// Something to do once, as soon as the running fiber waits: corked output goes out then.
+struct Deferred : ListNode<struct DeferredTag> {
+    explicit Deferred(void (*function)(Deferred&)) : run(function) {}
+    void (*run)(Deferred&);
+};
+
+class Loop {
+public:
+    /// `poller` none: epoll.
+    explicit Loop(LoopOptions options = {}, std::unique_ptr<Poller> poller = nullptr);
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+    /// Cancels every fiber that is left and runs it to its end.
+    ~Loop();
+
+    /// The loop of this thread: set while run() or a turn() runs and while the Loop exists on the thread that made it.
+    static Loop& current();
+    static Loop* currentOrNull();
+
+    /// Runs until stop(), or until a drain has ended.
+    void run();
+    /// One round: what is ready, then events until `latest`, then due timers. For tests that own the time.
+    void turn(TimePoint latest);
+    /// Ends run() soon, whatever is left. From any thread.
+    void stop();
+    /// Runs `task` on the loop, outside every fiber. From any thread.
+    void post(std::function<void()> task);
+
+    /// Asks every Drainable to finish; after `limit` those left are told to abort, and a second call does so at once.
+    /// run() returns when none is left. From any thread.
+    void drain(Duration limit);
+    bool isDraining() const { return draining_; }
+    void add(Drainable& drainable);
+
+    /// Starts a fiber with `function`, which is moved onto its stack. It runs when the current one waits, or in this
+    /// turn. An exception that leaves `function` is logged. Throws std::bad_alloc.
+    template <typename Function>
+    Fiber& spawn(Function&& function) {
+        Fiber& fiber = create(std::forward<Function>(function));
+        makeReady(fiber);
+        return fiber;
+    }
+    /// As spawn(), but outside every fiber it runs at once, until its first wait.
+    template <typename Function>
+    void runNow(Function&& function) {
+        Fiber& fiber = create(std::forward<Function>(function));
+        if (mayResume()) resume(fiber);
+        else makeReady(fiber);
+    }
+
+    /// The running fiber, or nullptr on the loop itself.
+    Fiber* runningFiber() { return running_; }
+    /// Parks the running fiber until wake() or the deadline: the one place where fibers wait. A fiber that is cancelled
+    /// does not wait.
+    Wake park(Deadline deadline);
+    /// Lets a parked fiber go on: at once when called on the loop itself, else after the running one. Nothing if it is
+    /// not parked.
+    void wake(Fiber& fiber, Wake why = Wake::ready);
+    /// Submits and waits. When it returns anything but ready, the operation was cancelled.
+    Wake perform(Operation& operation, Deadline deadline);
+
+    /// The time at the start of this turn.
+    TimePoint now() const { return now_; }
+    Deadline in(Duration duration) const { return Deadline::after(duration, now_); }
+    Poller& poller() { return *poller_; }
+    Timers& timers() { return timers_; }
+    BufferPool& buffers() { return buffers_; }
+    BlockingPool& blockingPool();
+    void defer(Deferred& deferred) { deferred_.pushBackUnlessLinked(deferred); }
+    void log(LogLevel level, std::string_view line) const;
+    /// Cancels every fiber and runs it to its end; not to be called from one. For owners that go before their loop.
+    void endFibers();
+    /// Fibers that exist.
+    size_t fiberCount() const { return fiberCount_; }
+
+private:
+    friend class Fiber;
+
+    template <typename Function>
+    Fiber& create(Function&& function);
+    Fiber& place(Stack stack, void* closure, void (*run)(void*));
+    Stack takeStack() { return stacks_.take(); }
+    static uintptr_t fiberPlace(const Stack& stack) {
+        return (reinterpret_cast<uintptr_t>(stack.top) - sizeof(Fiber)) & ~uintptr_t{63};
+    }
+
+    // Only the loop itself switches to a fiber, and not while it sends corked output: a writer that went on there
+    // would cork again, and so on, deeper and deeper.
+    bool mayResume() const { return !running_ && !deferring_; }
+    void makeReady(Fiber& fiber);
+    void resume(Fiber& fiber);
+    void suspend(Fiber& fiber);
+    void destroy(Fiber& fiber);
+    void runReady();
+    void runDeferred();
+    void runPosted();
+    void beginDrain(Duration limit);
+    void abortDrain();
+    void noteWarm(Fiber& fiber);
+    void forgetWarm(Fiber& fiber);
+    void trimIdleStacks();
+
+    LoopOptions options_;
+    std::unique_ptr<Poller> poller_;
+    TimePoint now_;
+    Timers timers_;
+    BufferPool buffers_;
+    StackPool stacks_;
+    Fiber* running_ = nullptr;
+    List<Fiber> ready_;
+    List<Fiber> parked_;
+    size_t fiberCount_ = 0;
+    List<Deferred, DeferredTag> deferred_;
+    List<Drainable, DrainTag> drainables_;
+    std::vector<Fiber*> warm_;
+    Timer trimTimer_;
+    Timer drainTimer_;
+    bool deferring_ = false;
+    bool draining_ = false;
+    bool stopped_ = false;
+    Loop* previous_ = nullptr;
+    std::unique_ptr<BlockingPool> blockingPool_;
+
+    void* context_ = nullptr;           // of the loop itself while a fiber runs
+    void* caughtExceptions_ = nullptr;
+    unsigned uncaughtExceptions_ = 0;
+    void* sanitizerState_ = nullptr;
+    const void* sanitizerStack_ = nullptr;
+    size_t sanitizerStackSize_ = 0;
+
+    std::mutex postedMutex_;
+    std::vector<std::function<void()>> posted_;  // guarded by postedMutex_
+    std::atomic<bool> hasPosted_{false};
+};
+
+class Fiber::Shield {
+public:
+    Shield() : fiber_(*Loop::current().runningFiber()) { ++fiber_.shields_; }
+    Shield(const Shield&) = delete;
+    Shield& operator=(const Shield&) = delete;
+    ~Shield() { --fiber_.shields_; }
+
+private:
+    Fiber& fiber_;
+};
+
+/// Throws TimedOut or Cancelled unless the wait ended well.
+void throwUnlessReady(Wake wake);
+
+/// Lets the current fiber wait. Throws Cancelled.
+void sleepFor(Duration duration);
+void sleepUntil(Deadline deadline);
+/// Lets everything else that is ready run first. Throws Cancelled.
+void yield();
+
+template <typename Function>
+Fiber& Loop::create(Function&& function) {
+    using Closure = std::decay_t<Function>;
+    static_assert(sizeof(Closure) <= 1024, "a large closure belongs on the heap, not on a fiber's first page");
+    const Stack stack = takeStack();
+    const auto at = (fiberPlace(stack) - sizeof(Closure)) & ~uintptr_t{63};
+    try {
+        auto* closure = new (reinterpret_cast<void*>(at)) Closure(std::forward<Function>(function));
+        return place(stack, closure, [](void* self) {
+            struct Destroy {
+                Closure& it;
+                ~Destroy() { it.~Closure(); }
+            } destroy{*static_cast<Closure*>(self)};
+            destroy.it();
+        });
+    } catch (...) {
+        stacks_.giveBack(stack);
+        throw;
+    }
+}
+
+}

@@ -1,0 +1,77 @@
+#pragma once
+// The kernel's half of a loop: it performs operations on descriptors and tells the time. Shaped by completion: an
+// operation is submitted, later it is complete. Every system call on a connection goes through here, so a test can play
+// the kernel to the whole server.
+
+#include "postern/base/List.h"
+#include "postern/base/Time.h"
+#include "postern/fiber/Buffers.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+
+namespace postern {
+
+struct Operation;
+
+/// One open file as its poller knows it. Attached before the first operation; must not move while attached.
+struct Descriptor {
+    int fd = -1;
+    bool isSocket = true;
+    bool readable = false;     ///< a receive may well complete without waiting
+    bool writable = true;
+    bool hungUp = false;       ///< the peer ended or broke the line: reading finds the end without another event
+    bool polled = true;        ///< false for plain files, which are always ready
+    uint8_t inlineCount = 0;   ///< operations completed within submit() in this turn
+    uint32_t turn = 0;
+    Operation* reading = nullptr;
+    Operation* writing = nullptr;
+
+    bool isOpen() const { return fd >= 0; }
+};
+
+struct Operation {
+    enum class Kind : uint8_t { receive, send, accept, connect };
+
+    Kind kind = Kind::receive;
+    bool pending = false;
+    Descriptor* descriptor = nullptr;
+    ReceiveBuffer* buffer = nullptr;   ///< receive: where arriving bytes go
+    /// send: fills `pieces` with at most `limit` pieces of what is to be sent; asked at the moment of sending.
+    size_t (*gather)(Operation&, iovec* pieces, size_t limit) = nullptr;
+    sockaddr_storage* address = nullptr;  ///< accept: the peer's (may be null); connect: whom to call
+    socklen_t addressSize = 0;
+
+    /// Bytes moved (0 received: the end), the new descriptor of an accept, or a negative errno.
+    int64_t result = 0;
+    /// Called on the loop's thread when the operation completes later than submit(). It may destroy the operation.
+    void (*completed)(Operation&) = nullptr;
+    void* owner = nullptr;
+};
+
+class Poller {
+public:
+    virtual ~Poller() = default;
+
+    virtual TimePoint now() = 0;
+    /// Begins to watch `descriptor.fd`, which the caller opened.
+    virtual void attach(Descriptor& descriptor) = 0;
+    /// Closes it; its operations must be complete or cancelled. `reset` drops unsent data and tells the peer so (RST).
+    virtual void close(Descriptor& descriptor, bool reset = false) = 0;
+    /// Tells the peer that nothing more comes.
+    virtual void shutdownSend(Descriptor& descriptor) = 0;
+
+    /// True: complete at once, `result` is set and completed() is not called. False: completed() will be called.
+    [[nodiscard]] virtual bool submit(Operation& operation) = 0;
+    /// Forgets a pending operation; afterwards it may be destroyed. Nothing if it is not pending.
+    virtual void cancel(Operation& operation) = 0;
+
+    /// Waits for events until that moment (or not at all if it is past) and completes what they allow.
+    virtual void wait(TimePoint until) = 0;
+    /// Ends a wait() from any thread.
+    virtual void wake() = 0;
+};
+
+}

@@ -1,0 +1,187 @@
+#include "postern/gateway/HttpConnection.h"
+
+#include "postern/gateway/HttpExchange.h"
+
+#include <cerrno>
+
+namespace postern {
+
+namespace {
+
+// What a client may still send after our last reply before we stop being polite.
+constexpr size_t maxDiscarded = 1024 * 1024;
+
+}
+
+HttpConnection::HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port)
+    : Drainable([](Drainable& self, How how) { static_cast<HttpConnection&>(self).drainNow(how); }),
+      gateway_(gateway),
+      stream_(std::move(stream)),
+      peer_(std::move(peer)),
+      port_(port),
+      timer_(gateway.loop_.timers(),
+             [](Timer& timer) { static_cast<HttpConnection*>(timer.owner())->deadlinePassed(); }, this) {
+    gateway_.loop_.add(*this);
+    closeAfter_ = gateway_.loop_.isDraining();
+}
+
+HttpConnection::~HttpConnection() {
+    if (stream_) gateway_.count_->release();
+}
+
+// On the loop or at the end of the fiber: reads a head, waiting without a fiber for bytes that are missing.
+void HttpConnection::awaitRequest() {
+    state_ = State::awaiting;
+    for (;;) {
+        switch (readHead()) {
+        case HeadResult::complete:
+            ListNode<IdleTag>::unlink();
+            state_ = State::serving;
+            timer_.clear();
+            return gateway_.loop_.runNow([this] { serve(); });
+        case HeadResult::refused:
+            return linger();
+        case HeadResult::incomplete:
+            break;
+        }
+        if (stream_->broken()) return gone();
+        if (stream_->ended()) return linger();
+        const bool idle = scanner_.untouched();
+        if (idle && !ListNode<IdleTag>::isLinked()) {
+            gateway_.idle_.pushBack(static_cast<ListNode<IdleTag>&>(*this));
+            timer_.set(gateway_.loop_.in(closeAfter_ ? gateway_.settings_.drainGrace : gateway_.settings_.idleTimeout).at());
+        } else if (!idle && ListNode<IdleTag>::isLinked()) {
+            ListNode<IdleTag>::unlink();
+            timer_.set(gateway_.loop_.in(gateway_.settings_.headTimeout).at());
+        } else if (!idle && !timer_.isSet()) {
+            timer_.set(gateway_.loop_.in(gateway_.settings_.headTimeout).at());
+        }
+        if (!stream_->startReceive([](void* self) { static_cast<HttpConnection*>(self)->awaitRequest(); }, this)) return;
+    }
+}
+
+HttpConnection::HeadResult HttpConnection::readHead() {
+    const auto& limits = gateway_.settings_.limits.head;
+    const auto bytes = stream_->unreadText();
+    if (bytes.empty()) return HeadResult::incomplete;
+    const auto found = scanner_.scan(bytes, limits);
+    if (std::holds_alternative<NeedMore>(found)) return HeadResult::incomplete;
+    auto violation = std::holds_alternative<Violation>(found) ? std::optional(std::get<Violation>(found)) : std::nullopt;
+    if (!violation) {
+        const auto size = std::get<size_t>(found);
+        scanner_.reset();
+        head_ = gateway_.takeHead();
+        violation = parseRequestHead(bytes.substr(0, size), limits, *head_);
+        stream_->consume(size);
+        if (!violation) violation = completeHead();
+    }
+    if (!violation) return HeadResult::complete;
+    refuse(*violation);
+    return HeadResult::refused;
+}
+
+// Adds what the connection knows: who the client is, and how it came here.
+std::optional<Violation> HttpConnection::completeHead() {
+    auto& head = *head_;
+    head.remoteAddress = peer_.address;
+    head.remotePort = peer_.port;
+    head.serverPort = port_;
+    head.scheme = gateway_.settings_.scheme;
+    const auto& trusted = gateway_.settings_.trustedProxies;
+    if (!trusted.empty() && anyContains(trusted, peer_.address)) {
+        const auto client = readForwarded(head.fields, trusted);
+        if (!client.address.empty()) {
+            head.remoteAddress = client.address;
+            head.remotePort = 0;
+        }
+        if (!client.scheme.empty()) head.scheme = client.scheme;
+        if (!client.host.empty()) {
+            if (!isValidHost(client.host)) return Violation{400, "invalid host in a forwarded field"};
+            head.host = client.host;
+        }
+    }
+    head.serverName = head.host.substr(0, head.host.starts_with('[') ? head.host.find(']') + 1 : head.host.find(':'));
+    return {};
+}
+
+void HttpConnection::refuse(const Violation& violation) {
+    gateway_.loop_.log(LogLevel::info, "refused a request from " + (peer_.address.empty() ? "a local socket" : peer_.address) +
+                                           ": " + violation.reason + " (" + std::to_string(violation.status) + ")");
+    closeAfter_ = true;
+    const std::string status = std::to_string(violation.status) + ' ' + std::string(reasonPhrase(violation.status));
+    const std::string body = status + ": " + violation.reason + "\n";
+    stream_->queue({"HTTP/1.1 ", status, "\r\nDate: ", gateway_.date(),
+                    "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: ",
+                    std::to_string(body.size()), "\r\n\r\n", body});
+    head_.reset();
+}
+
+void HttpConnection::serve() {
+    fiber_ = gateway_.loop_.runningFiber();
+    auto next = HeadResult::complete;
+    while (next == HeadResult::complete) {
+        serveOne();
+        if (!stream_) break;
+        gateway_.giveBack(std::move(head_));
+        if (closeAfter_ || stream_->broken()) break;
+        next = readHead();
+    }
+    fiber_ = nullptr;
+    if (!stream_ || stream_->broken()) return gone();
+    if (closeAfter_ || next == HeadResult::refused) return linger();
+    awaitRequest();
+}
+
+void HttpConnection::serveOne() {
+    try {
+        HttpExchange exchange(*this);
+        gateway_.handler_(exchange);
+    } catch (const Disconnected&) {
+        // The client is gone; so is the reason to go on.
+    } catch (const Cancelled&) {
+        if (stream_) stream_->breakOff(ECONNABORTED);
+    }
+}
+
+void HttpConnection::linger() {
+    ListNode<IdleTag>::unlink();
+    state_ = State::lingering;
+    timer_.clear();
+    if (stream_->broken()) return gone();
+    stream_->onFinished([](void* self) { static_cast<HttpConnection*>(self)->discard(); }, this);
+    stream_->finishSending();
+}
+
+// Our last byte is out. What the client still sends is read and dropped until it ends, or time or patience is up.
+void HttpConnection::discard() {
+    if (!timer_.isSet()) timer_.set(gateway_.loop_.in(gateway_.settings_.lingerTimeout).at());
+    for (;;) {
+        const auto bytes = stream_->unread().size();
+        discarded_ += bytes;
+        stream_->consume(bytes);
+        if (stream_->ended() || stream_->broken() || discarded_ > maxDiscarded) return gone();
+        if (!stream_->startReceive([](void* self) { static_cast<HttpConnection*>(self)->discard(); }, this)) return;
+    }
+}
+
+void HttpConnection::deadlinePassed() {
+    if (state_ == State::lingering) return gone();
+    stream_->stopReceive();
+    if (!scanner_.untouched()) refuse({408, "request head not complete in time"});
+    linger();
+}
+
+void HttpConnection::drainNow(How how) {
+    closeAfter_ = true;
+    if (how == How::abort) return cancelWork();
+    if (state_ == State::awaiting && scanner_.untouched())
+        timer_.set(gateway_.loop_.in(gateway_.settings_.drainGrace).at());
+}
+
+void HttpConnection::cancelWork() {
+    if (!fiber_) return state_ == State::serving ? void() : gone();
+    if (stream_) stream_->breakOff(ECONNABORTED);
+    fiber_->cancel();
+}
+
+}

@@ -1,0 +1,54 @@
+#pragma once
+// One client of the built-in server, from the first byte to the close.
+//
+// While it waits for a request it has no fiber: heads are read on the loop, so a slow or idle client costs this object
+// and the bytes it sent. A complete head starts a fiber, which serves this request and those pipelined behind it.
+//
+//     awaiting ──complete head──▶ serving ──keep-alive──▶ awaiting
+//        │ time-out, violation       │ close    └─upgrade─▶ the stream goes to the WebSocket; gone when the fiber ends
+//        └──────────▶ lingering ◀────┘          lingering: FIN sent, the rest is read and dropped, so that no reset
+//                         └─▶ gone              overtakes our last reply
+
+#include "postern/gateway/HttpGateway.h"
+
+namespace postern {
+
+class HttpConnection final : private Drainable, public ListNode<HttpGateway::ConnectionTag>, public ListNode<IdleTag> {
+public:
+    HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port);
+    ~HttpConnection();
+
+    void awaitRequest();
+
+private:
+    friend class HttpExchange;
+    friend class HttpGateway;
+    enum class State : uint8_t { awaiting, serving, lingering };
+    enum class HeadResult { incomplete, complete, refused };
+
+    HeadResult readHead();
+    std::optional<Violation> completeHead();
+    void refuse(const Violation& violation);
+    void serve();
+    void serveOne();
+    void linger();
+    void discard();
+    void deadlinePassed();
+    void drainNow(How how);
+    void cancelWork();
+    void gone() { gateway_.remove(*this); }
+
+    HttpGateway& gateway_;
+    std::unique_ptr<ByteStream> stream_;  // none after an upgrade
+    Endpoint peer_;
+    uint16_t port_;
+    State state_ = State::awaiting;
+    bool closeAfter_ = false;             // no request after this one
+    HeadScanner scanner_;
+    std::unique_ptr<RequestHead> head_;   // while serving
+    Fiber* fiber_ = nullptr;
+    Timer timer_;
+    size_t discarded_ = 0;
+};
+
+}

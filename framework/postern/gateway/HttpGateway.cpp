@@ -1,0 +1,109 @@
+#include "postern/gateway/HttpGateway.h"
+
+#include "postern/gateway/HttpConnection.h"
+
+namespace postern {
+
+namespace {
+
+constexpr size_t pooledHeads = 256;
+constexpr size_t pooledHeadBytes = 2 * 1024;  // one that grew larger is not kept: idle WebSockets hold theirs
+
+}
+
+void HttpGateway::Count::release() {
+    --open;
+    if (gateway && gateway->listener_) gateway->listener_->resume();
+}
+
+HttpGateway::HttpGateway(Loop& loop, int listenFd, const HttpSettings& settings, const ExchangeHandler& handler)
+    : Drainable([](Drainable& self, How how) { static_cast<HttpGateway&>(self).drainNow(how); }),
+      loop_(loop),
+      settings_(settings),
+      handler_(handler),
+      count_(std::make_shared<Count>()) {
+    count_->gateway = this;
+    heads_.reserve(pooledHeads);
+    if (listenFd < 0) return;
+    port_ = ListenSocket::portOf(listenFd);
+    listener_ = std::make_unique<Listener>(
+        loop, listenFd, [this](int fd, const sockaddr_storage& peer) { accepted(fd, peer); });
+    loop.add(*this);
+}
+
+HttpGateway::~HttpGateway() {
+    count_->gateway = nullptr;
+    endWork();
+    while (!connections_.empty()) remove(connections_.front());
+}
+
+void HttpGateway::start() {
+    if (listener_) listener_->start();
+}
+
+void HttpGateway::accepted(int fd, const sockaddr_storage& peer) {
+    serve(std::make_unique<Socket>(loop_, fd), readEndpoint(peer), port_);
+    if (settings_.maxConnections != 0 && count_->open >= settings_.maxConnections) makeRoom();
+}
+
+// At the limit, whoever has been idle longest makes room for who comes next; when all are busy, the next ones wait.
+void HttpGateway::makeRoom() {
+    if (idle_.empty()) listener_->pause();
+    else remove(idle_.front());
+}
+
+void HttpGateway::serve(std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port) {
+    stream->setLimits({StreamLimits().highWater, settings_.sendTimeout});
+    auto* connection = new HttpConnection(*this, std::move(stream), std::move(peer), port);
+    connections_.pushBack(static_cast<ListNode<ConnectionTag>&>(*connection));
+    ++count_->open;
+    connection->awaitRequest();
+}
+
+// Nothing outlives its owner: handlers that still run are cancelled and waited for.
+void HttpGateway::endWork() {
+    if (!loop_.runningFiber()) return loop_.endFibers();
+    const Fiber::Shield shield;
+    List<HttpConnection, ConnectionTag> busy;
+    for (connections_.moveAllTo(busy); !busy.empty();) {
+        auto& connection = busy.front();
+        if (connection.fiber_) {
+            connection.cancelWork();
+            loop_.park(loop_.in(std::chrono::milliseconds(1)));
+        } else {
+            remove(connection);
+        }
+    }
+}
+
+void HttpGateway::remove(HttpConnection& connection) { delete &connection; }
+
+void HttpGateway::drainNow(How) {
+    // Whoever connected before now is still served; after that there is nothing for the loop to wait for.
+    listener_->finish();
+    Drainable::unlink();
+}
+
+std::unique_ptr<RequestHead> HttpGateway::takeHead() {
+    if (heads_.empty()) return std::make_unique<RequestHead>();
+    auto head = std::move(heads_.back());
+    heads_.pop_back();
+    head->clear();
+    return head;
+}
+
+void HttpGateway::giveBack(std::unique_ptr<RequestHead> head) {
+    if (heads_.size() < pooledHeads && head->bytes.capacity() <= pooledHeadBytes) heads_.push_back(std::move(head));
+}
+
+std::string_view HttpGateway::date() {
+    if (loop_.now() >= dateGoodUntil_) {
+        const auto wall = std::chrono::system_clock::now();
+        const auto second = std::chrono::floor<std::chrono::seconds>(wall);
+        date_ = writeHttpDate(second);
+        dateGoodUntil_ = loop_.now() + std::chrono::duration_cast<Duration>(second + std::chrono::seconds(1) - wall);
+    }
+    return {date_.data(), date_.size()};
+}
+
+}

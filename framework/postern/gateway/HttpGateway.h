@@ -1,0 +1,76 @@
+#pragma once
+// HTTP/1.1 and 1.0 (RFC 9112) over any byte stream: the built-in server.
+
+#include "postern/gateway/Gateway.h"
+#include "postern/io/Listener.h"
+#include "postern/protocol/Forwarded.h"
+#include "postern/protocol/HttpDate.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace postern {
+
+struct HttpSettings {
+    RequestLimits limits;
+    Duration headTimeout = std::chrono::seconds(10);    ///< from the first byte of a head to its last, then 408
+    Duration idleTimeout = std::chrono::seconds(75);    ///< without a request, then the connection is closed
+    Duration sendTimeout = std::chrono::seconds(30);    ///< without the client taking a byte, then it is cut
+    Duration lingerTimeout = std::chrono::seconds(2);   ///< to let the client read our last reply before the close
+    Duration drainGrace = std::chrono::milliseconds(250);  ///< an idle connection waits that long for a last request
+    size_t maxConnections = 0;                          ///< on this loop, WebSockets included; 0: no limit
+    std::string scheme = "http";
+    std::vector<AddressRange> trustedProxies;           ///< peers whose Forwarded and X-Forwarded-* fields count
+    AccessFunction access;                              ///< none: no access log
+};
+
+class HttpConnection;
+struct IdleTag;
+
+class HttpGateway final : public Gateway, private Drainable {
+public:
+    /// `listenFd` -1: connections come through serve() only. Settings and handler outlive the gateway.
+    HttpGateway(Loop& loop, int listenFd, const HttpSettings& settings, const ExchangeHandler& handler);
+    ~HttpGateway() override;
+
+    void start() override;
+    /// Speaks HTTP on this stream until it ends. `port` is the one the client called.
+    void serve(std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port);
+
+private:
+    friend class HttpConnection;
+    friend class HttpExchange;
+
+    // Shared with upgraded streams, which may outlive the gateway.
+    struct Count {
+        size_t open = 0;
+        HttpGateway* gateway = nullptr;
+        void release();
+    };
+    struct ConnectionTag;
+
+    void endWork();
+    void drainNow(How how);
+    void accepted(int fd, const sockaddr_storage& peer);
+    void remove(HttpConnection& connection);
+    void makeRoom();
+    std::unique_ptr<RequestHead> takeHead();
+    void giveBack(std::unique_ptr<RequestHead> head);
+    std::string_view date();
+
+    Loop& loop_;
+    const HttpSettings& settings_;
+    const ExchangeHandler& handler_;
+    std::unique_ptr<Listener> listener_;
+    uint16_t port_ = 0;
+    std::shared_ptr<Count> count_;
+    List<HttpConnection, ConnectionTag> connections_;
+    List<HttpConnection, IdleTag> idle_;   // the one that waits longest first
+    std::vector<std::unique_ptr<RequestHead>> heads_;
+    std::string scratch_;                  // heads of replies are put together here
+    std::array<char, httpDateSize> date_{};
+    TimePoint dateGoodUntil_{};
+};
+
+}

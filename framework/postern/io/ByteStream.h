@@ -1,0 +1,149 @@
+#pragma once
+// Bytes both ways, whatever carries them.
+//
+// Receiving lends: the bytes stay in the loop's memory until they are consumed, and an idle stream owns none.
+// Sending corks: what is written is queued and goes to the kernel in one call when the running fiber next waits.
+//
+// One fiber receives at a time; any fiber of the loop may write. Nothing here is for other threads.
+
+#include "postern/fiber/Loop.h"
+#include "postern/fiber/Sync.h"
+
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace postern {
+
+struct StreamLimits {
+    size_t highWater = 64 * 1024;   ///< bytes queued above which write() waits
+    Duration sendTimeout = std::chrono::seconds(30);  ///< without any progress, then the stream breaks
+};
+
+class ByteStream : private Deferred {
+public:
+    explicit ByteStream(Loop& loop);
+    ByteStream(const ByteStream&) = delete;
+    ByteStream& operator=(const ByteStream&) = delete;
+    /// Closes at once; derived classes have cancelled their operations before.
+    virtual ~ByteStream();
+
+    // ── Receiving ──
+
+    /// All bytes that arrived and were not consumed, writable (frames are unmasked in place). Valid until the next
+    /// receive or consume.
+    std::span<char> unread() { return in_.unread(); }
+    std::string_view unreadText() {
+        const auto bytes = in_.unread();
+        return {bytes.data(), bytes.size()};
+    }
+    void consume(size_t size) { in_.consume(size); }
+
+    /// Waits until there are more bytes than before. False: the peer sent its last byte. Throws Disconnected when the
+    /// line broke, TimedOut, Cancelled; nothing is lost by the latter two.
+    bool receive(Deadline deadline = Deadline::never());
+
+    /// For owners without a fiber: `notify(owner)` is called once, on the loop, when bytes, the end or a failure came.
+    /// True: that is so already, and it will not be called.
+    [[nodiscard]] bool startReceive(void (*notify)(void* owner), void* owner);
+    void stopReceive();
+    bool isReceiving() const { return receiving_.pending; }
+
+    bool ended() const { return ended_; }           ///< the peer's last byte was received
+    bool broken() const { return error_ != 0; }
+    int error() const { return error_; }            ///< errno of the break, or 0
+    /// A receive would probably not wait; user-space buffers count, and so do an end and a break.
+    bool canReceive() const { return ended_ || broken() || hasArrived(); }
+    /// When bytes last arrived (the start of that turn of the loop).
+    TimePoint lastReceived() const { return lastReceived_; }
+
+    // ── Sending ──
+
+    /// Queues the pieces, in order and with nothing between them. Waits while more than the high-water mark is queued.
+    /// Large pieces are not copied but sent from where they are; it returns when they are gone. Throws Disconnected,
+    /// Cancelled.
+    void write(std::span<const std::string_view> pieces);
+    void write(std::initializer_list<std::string_view> pieces) { write(std::span(pieces.begin(), pieces.size())); }
+    void write(std::string_view text) { write({text}); }
+    /// Queues without ever waiting; allowed outside fibers. Nothing happens on a broken stream.
+    void queue(std::span<const std::string_view> pieces);
+    void queue(std::initializer_list<std::string_view> pieces) { queue(std::span(pieces.begin(), pieces.size())); }
+    /// Sends what is queued and waits until the kernel has all of it. Throws Disconnected, TimedOut, Cancelled.
+    void flush(Deadline deadline = Deadline::never());
+    /// Waits while more than the high-water mark is queued. Throws Disconnected, Cancelled.
+    void waitForRoom() {
+        if (isAboveHighWater()) waitUntilQueued(limits_.highWater);
+    }
+    size_t queuedBytes() const { return queued_; }
+    bool isAboveHighWater() const { return queued_ > limits_.highWater; }
+    void setLimits(const StreamLimits& limits) { limits_ = limits; }
+    const StreamLimits& limits() const { return limits_; }
+
+    /// After the queue is sent, tells the peer that nothing more comes. Writing later is an error.
+    void finishSending();
+    bool isSendingFinished() const { return finished_ && queued_ == 0; }
+    /// Drops the queue and breaks the line with this errno: whoever waits on it gets Disconnected.
+    void breakOff(int error);
+    /// Calls `notify(owner)` once, on the loop, when finishSending() has been carried out or the stream breaks while
+    /// nobody waits on it.
+    void onFinished(void (*notify)(void* owner), void* owner) {
+        progress_ = notify;
+        progressOwner_ = owner;
+    }
+
+    /// Keeps `lease` alive as long as the stream: a place among the connections that are counted, say.
+    void hold(std::shared_ptr<void> lease) { lease_ = std::move(lease); }
+
+    Loop& loop() const { return loop_; }
+
+protected:
+    virtual bool submitReceive(Operation& operation) = 0;
+    virtual void cancelReceive(Operation& operation) = 0;
+    virtual bool submitSend(Operation& operation) = 0;
+    virtual void cancelSend(Operation& operation) = 0;
+    virtual void shutdownSend() = 0;
+    virtual bool hasArrived() const = 0;
+    /// For destructors of derived classes: nothing is under way afterwards.
+    void cancelAll();
+
+private:
+    struct Chunk;
+
+    void finishReceive();
+    void uncork();
+    void sendQueued();
+    void sent(int64_t result);
+    void dropSent(size_t size);
+    void dropQueue();
+    void cork() { loop_.defer(*this); }
+    void append(Chunk& chunk);
+    void copyToQueue(std::string_view piece);
+    void waitUntilQueued(size_t atMost);
+    void throwIfBroken() const;
+    static size_t gather(Operation& operation, iovec* pieces, size_t limit);
+
+    Loop& loop_;
+    std::shared_ptr<void> lease_;
+    ReceiveBuffer in_;
+    Operation receiving_;
+    Operation sending_;
+    Chunk* first_ = nullptr;   // of the queue
+    Chunk* last_ = nullptr;
+    size_t queued_ = 0;
+    WaitQueue writers_;
+    Timer stall_;              // set while sending waits for the peer
+    StreamLimits limits_;
+    TimePoint lastReceived_;
+    void (*notify_)(void*) = nullptr;
+    void* notifyOwner_ = nullptr;
+    void (*progress_)(void*) = nullptr;
+    void* progressOwner_ = nullptr;
+    int error_ = 0;
+    bool ended_ = false;
+    bool finished_ = false;    // nothing more will be written
+    bool shutdownSent_ = false;
+    bool wakeWriters_ = false;
+};
+
+}

@@ -1,0 +1,64 @@
+#include "postern/io/StandardStreams.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace postern {
+
+namespace {
+
+// A descriptor of our own, so that closing it leaves the number to others until the program ends.
+void open(Descriptor& descriptor, int fd) {
+    descriptor.fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (descriptor.fd < 0) throw std::system_error(errno, std::system_category(), "standard stream");
+    struct stat status{};
+    ::fstat(descriptor.fd, &status);
+    descriptor.isSocket = S_ISSOCK(status.st_mode);
+    if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode))
+        ::fcntl(descriptor.fd, F_SETFL, ::fcntl(descriptor.fd, F_GETFL) | O_NONBLOCK);
+}
+
+}
+
+StandardStreams::StandardStreams(Loop& loop, int input, int output) : ByteStream(loop) {
+    open(input_, input);
+    loop.poller().attach(input_);
+    open(output_, output);
+    loop.poller().attach(output_);
+}
+
+StandardStreams::~StandardStreams() {
+    cancelAll();
+    loop().poller().close(input_);
+    loop().poller().close(output_);
+}
+
+bool StandardStreams::submitReceive(Operation& operation) {
+    operation.descriptor = &input_;
+    return loop().poller().submit(operation);
+}
+
+void StandardStreams::cancelReceive(Operation& operation) { loop().poller().cancel(operation); }
+
+bool StandardStreams::submitSend(Operation& operation) {
+    operation.descriptor = &output_;
+    return loop().poller().submit(operation);
+}
+
+void StandardStreams::cancelSend(Operation& operation) { loop().poller().cancel(operation); }
+
+void StandardStreams::shutdownSend() {
+    loop().poller().shutdownSend(output_);
+    // The number 1 itself still holds a pipe open: nothing else may take it, so it is pointed elsewhere.
+    if (const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) {
+        ::dup2(null, 1);
+        ::close(null);
+    }
+    loop().poller().close(output_);
+}
+
+}

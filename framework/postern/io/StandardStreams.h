@@ -1,0 +1,29 @@
+#pragma once
+// Standard input and output as one stream: what a CGI program and a command line talk over.
+
+#include "postern/io/ByteStream.h"
+
+namespace postern {
+
+/// Any two descriptors, pipes, sockets, terminals or files. They are not closed by the destructor unless owned.
+/// A pipe or socket is made non-blocking meanwhile (its other end does not notice); a terminal, which others share, is
+/// left as it is.
+class StandardStreams final : public ByteStream {
+public:
+    explicit StandardStreams(Loop& loop, int input = 0, int output = 1);
+    ~StandardStreams() override;
+
+protected:
+    bool submitReceive(Operation& operation) override;
+    void cancelReceive(Operation& operation) override;
+    bool submitSend(Operation& operation) override;
+    void cancelSend(Operation& operation) override;
+    /// Closes the output: pipes have no other way to say that nothing more comes.
+    void shutdownSend() override;
+    bool hasArrived() const override { return input_.readable; }
+
+private:
+    Descriptor input_, output_;
+};
+
+}

@@ -1,0 +1,33 @@
+#pragma once
+// Where log lines and access records are written. Never blocks a loop: a thread writes, and when it cannot keep up (a
+// full disk, a stopped pipe) the oldest lines are dropped.
+
+#include "postern/base/Log.h"
+#include "postern/gateway/Gateway.h"
+#include "postern/main/Options.h"
+
+#include <memory>
+
+namespace postern {
+
+class Log {
+public:
+    /// Throws std::runtime_error when a file cannot be opened.
+    explicit Log(const ProgramOptions& options);
+    ~Log();
+    Log(const Log&) = delete;
+    Log& operator=(const Log&) = delete;
+
+    /// For any thread, as long as this object lives.
+    LogFunction function();
+    /// None when the access log is off.
+    AccessFunction access();
+    /// Opens the files anew, for a rotation.
+    void reopen();
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}

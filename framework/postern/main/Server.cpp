@@ -1,0 +1,179 @@
+#include "postern/main/Server.h"
+
+#include "postern/main/ListenSpec.h"
+#include "postern/main/Privileges.h"
+#include "postern/main/Settings.h"
+#include "postern/main/Systemd.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+namespace postern {
+
+namespace {
+
+void raiseDescriptorLimit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::vector<OpenListener> open(const ParsedCommandLine& command) {
+    const auto& options = command.options;
+    std::vector<ListenSpec> specs;
+    for (const auto& text : options.listen) {
+        std::string why;
+        const auto spec = ListenSpec::parse(text, why);
+        if (!spec) throw std::invalid_argument(why);
+        specs.push_back(*spec);
+    }
+    if (specs.empty() && !command.listenGiven && hasSystemdSockets()) specs.push_back({ListenSpec::Kind::systemd, {}, 0, -1});
+    if (specs.empty()) specs.push_back({ListenSpec::Kind::httpTcp, options.host, options.port, -1});
+
+    std::vector<OpenListener> listeners;
+    for (const auto& spec : specs)
+        for (auto& listener : openListeners(spec, options.workers, options.socketGroup)) listeners.push_back(std::move(listener));
+    return listeners;
+}
+
+// Whoever reads the banner may have closed it: that is no reason to stop.
+void print(const std::string& text) {
+    [[maybe_unused]] const auto ignored = ::write(1, text.data(), text.size());
+}
+
+void printBanner(const ParsedCommandLine& command, const std::vector<OpenListener>& listeners) {
+    std::string text;
+    for (const auto& listener : listeners) text += listener.url + "\n";
+    text += "Serving with " + std::to_string(command.options.workers) +
+            (command.options.workers == 1 ? " worker" : " workers") + "; press Ctrl+C to stop.\n";
+    if (!command.changed.empty()) {
+        text += "Set:";
+        for (const auto& name : command.changed) text += " --" + name;
+        text += "\n";
+    }
+    print(text);
+}
+
+class Workers {
+public:
+    Workers(const ParsedCommandLine& command, const Handler& handler, Log& log, Signals& signals,
+            const std::vector<OpenListener>& listeners)
+        : command_(command),
+          handlerSettings_(handlerSettings(command.options)),
+          http_(httpSettings(command.options, log.access())),
+          handle_([this, &handler](Exchange& exchange) { serveExchange(exchange, handlerSettings_, handler); }),
+          log_(log),
+          signals_(signals) {
+        loops_.resize(command.options.workers);
+        for (unsigned i = 0; i < command.options.workers; ++i) threads_.emplace_back([this, i, &listeners] { work(i, listeners); });
+        for (unsigned ready = ready_; ready < command.options.workers; ready = ready_) ready_.wait(ready);
+    }
+
+    ~Workers() {
+        for (auto& thread : threads_) thread.join();
+    }
+
+    bool allEnded() const { return ended_ == threads_.size(); }
+    bool failed() const { return failed_; }
+
+    void drain(Duration limit) {
+        forEachLoop([limit](Loop& loop) { loop.drain(limit); });
+    }
+    void stop() {
+        forEachLoop([](Loop& loop) { loop.stop(); });
+    }
+
+private:
+    template <typename Action>
+    void forEachLoop(Action action) {
+        const std::lock_guard lock(mutex_);
+        for (auto* loop : loops_)
+            if (loop) action(*loop);
+    }
+
+    void setLoop(unsigned index, Loop* loop) {
+        const std::lock_guard lock(mutex_);
+        loops_[index] = loop;
+    }
+
+    void work(unsigned index, const std::vector<OpenListener>& listeners) {
+        try {
+            const StackOverflowReport report;
+            Loop loop(loopOptions(command_.options, log_.function()));
+            std::vector<std::unique_ptr<HttpGateway>> gateways;
+            for (const auto& listener : listeners) {
+                gateways.push_back(std::make_unique<HttpGateway>(loop, listener.fds[index], http_, handle_));
+                gateways.back()->start();
+            }
+            setLoop(index, &loop);
+            becomeReady();
+            loop.run();
+            setLoop(index, nullptr);
+            loop.endFibers();
+        } catch (const std::exception& problem) {
+            log_.function()(LogLevel::error, std::string("a worker failed: ") + problem.what());
+            failed_ = true;
+            becomeReady();
+        }
+        ++ended_;
+        signals_.notify();
+    }
+
+    void becomeReady() {
+        ++ready_;
+        ready_.notify_all();
+    }
+
+    const ParsedCommandLine& command_;
+    const HandlerSettings handlerSettings_;
+    const HttpSettings http_;
+    const ExchangeHandler handle_;
+    Log& log_;
+    Signals& signals_;
+    std::mutex mutex_;
+    std::vector<Loop*> loops_;  // guarded by mutex_; null before it runs and after
+    std::atomic<unsigned> ready_{0}, ended_{0};
+    std::atomic<bool> failed_{false};
+    std::vector<std::thread> threads_;
+};
+
+}
+
+int serve(const ParsedCommandLine& command, const Handler& handler, Log& log, Signals& signals) {
+    raiseDescriptorLimit();
+    const auto listeners = open(command);
+    dropPrivileges(command.options.user, command.options.group);
+
+    bool stopping = false;
+    bool failed = false;
+    {
+        Workers workers(command, handler, log, signals, listeners);
+        printBanner(command, listeners);
+        notifySystemd("READY=1");
+        while (!workers.allEnded()) {
+            switch (signals.next()) {
+            case Signals::What::reload:
+                log.reopen();
+                break;
+            case Signals::What::terminate:
+                notifySystemd("STOPPING=1");
+                if (std::exchange(stopping, true)) workers.stop();
+                else workers.drain(command.options.shutdownTimeout);
+                break;
+            case Signals::What::notified:
+                if (workers.failed() && !std::exchange(stopping, true)) workers.drain(command.options.shutdownTimeout);
+                break;
+            }
+        }
+        failed = workers.failed();
+    }
+    for (const auto& listener : listeners)
+        if (!listener.unlinkAtExit.empty()) ::unlink(listener.unlinkAtExit.c_str());
+    return failed ? 1 : 0;
+}
+
+}

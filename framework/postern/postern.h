@@ -1,0 +1,10 @@
+#pragma once
+// Everything a program needs.
+
+#include "postern/cgi/Cgi.h"
+#include "postern/fiber/Blocking.h"
+#include "postern/fiber/FiberGroup.h"
+#include "postern/fiber/Run.h"
+#include "postern/fiber/Sync.h"
+#include "postern/main/GenericMain.h"
+#include "postern/websocket/WebSocket.h"

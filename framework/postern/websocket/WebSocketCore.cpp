@@ -1,0 +1,511 @@
+#include "postern/websocket/WebSocketCore.h"
+
+#include "postern/base/Crypto.h"
+#include "postern/base/Text.h"
+#include "postern/websocket/WebSocket.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cerrno>
+#include <stdexcept>
+
+namespace postern {
+
+namespace {
+
+constexpr size_t maxPingsRemembered = 16;
+
+}
+
+void WebSocketOptions::check() const {
+    const auto require = [](bool ok, const char* what) {
+        if (!ok) throw std::invalid_argument(what);
+    };
+    for (const auto& protocol : protocols) require(isToken(protocol), "a subprotocol is a token");
+    require(!requireProtocol || !protocols.empty(), "requireProtocol needs protocols");
+    require(maxFragments > 0, "maxFragments is positive");
+    require(pingInterval >= Duration::zero() && pingGrace >= Duration::zero(), "heartbeat times are not negative");
+    require(pingMessage.size() <= maxControlPayload, "a heartbeat message has at most 125 bytes");
+    require(closeTimeout > Duration::zero() && sendTimeout > Duration::zero(), "time-outs are positive");
+    require(isValidCloseCode(static_cast<unsigned>(overflowCode)), "overflowCode cannot be sent");
+    if (origin)
+        for (const auto& pattern : origin->allowed) require(isOriginPattern(pattern), "malformed origin pattern");
+}
+
+Message::Message(WebSocketOpcode kind, std::string_view lent, WebSocketCore& lender)
+    : opcode(kind), view_(lent), lender_(&lender) {
+    lender.lent_ = this;
+}
+
+Message::Message(Message&& other)
+    : opcode(other.opcode), own_(), view_(), lender_(nullptr), closeCode_(other.closeCode_) {
+    other.own();
+    own_ = std::move(other.own_);
+    view_ = own_;
+    other.view_ = {};
+}
+
+Message& Message::operator=(Message&& other) {
+    if (this == &other) return *this;
+    other.own();
+    if (lender_) lender_->lent_ = nullptr;
+    lender_ = nullptr;
+    opcode = other.opcode;
+    closeCode_ = other.closeCode_;
+    own_ = std::move(other.own_);
+    view_ = own_;
+    other.view_ = {};
+    return *this;
+}
+
+Message::~Message() {
+    if (lender_) lender_->lent_ = nullptr;
+}
+
+void Message::own() {
+    if (!lender_) return;
+    own_.assign(view_);
+    view_ = own_;
+    lender_->lent_ = nullptr;
+    lender_ = nullptr;
+}
+
+WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, Assembler::Role role, const WebSocketOptions& options,
+                             std::string protocol)
+    : Drainable([](Drainable& self, How how) { static_cast<WebSocketCore&>(self).drainNow(how); }),
+      Deferred([](Deferred& self) { static_cast<WebSocketCore&>(self).pump(); }),
+      loop_(stream->loop()),
+      stream_(std::move(stream)),
+      assembler_(role, {options.maxMessage ? options.maxMessage : defaultMaxMessage, options.maxFragments}),
+      timer_(loop_.timers(), [](Timer& timer) { static_cast<WebSocketCore*>(timer.owner())->timePassed(); }, this),
+      pingInterval_(options.pingInterval),
+      pingGrace_(options.pingGrace),
+      closeTimeout_(options.closeTimeout),
+      pingMessage_(options.pingMessage),
+      lastPing_(loop_.now()),
+      protocol_(std::move(protocol)),
+      overflow_(options.overflow),
+      overflowCode_(options.overflowCode),
+      maxQueued_(options.maxQueued) {
+    stream_->setLimits({options.highWater, options.sendTimeout});
+    loop_.add(*this);
+    armHeartbeat();
+    if (loop_.isDraining()) startClose(static_cast<uint16_t>(CloseCode::goingAway), {});
+}
+
+WebSocketCore::~WebSocketCore() {
+    returnLent();
+    if (!link_) return;
+    const std::lock_guard lock(link_->mutex);
+    link_->loop = nullptr;
+    link_->core = nullptr;
+}
+
+void WebSocketCore::release(CloseCode code) {
+    if (Loop::currentOrNull() != &loop_) return loop_.post([this, code] { release(code); });
+    if (lent_) lent_->own();
+    if (!closeSent_ && stream_) startClose(static_cast<uint16_t>(code), {});
+    released_ = true;
+    dropStreamWhenUnused();
+    if (!stream_) delete this;
+}
+
+// ── Receiving ──
+
+// Handles what has arrived, up to the next data message.
+WebSocketCore::Arrived WebSocketCore::advance() {
+    if (isEnded()) return Arrived::end;
+    if (ready_) return Arrived::message;
+    returnLent();
+    while (!isEnded()) {
+        const auto step = assembler_.next(stream_->unread());
+        if (std::holds_alternative<NeedMore>(step.result)) {
+            stream_->consume(step.consumed);
+            break;
+        }
+        if (const auto* error = std::get_if<FrameError>(&step.result)) {
+            fail(error->code, error->reason);
+            break;
+        }
+        const auto& frame = std::get<Incoming>(step.result);
+        if (isControl(frame.opcode)) {
+            handleControl(frame);
+            if (stream_) stream_->consume(step.consumed);
+        } else if (closeSent_) {
+            if (frame.assembled) assembler_.takeMessage();
+            stream_->consume(step.consumed);  // too late: nobody waits for messages any more
+        } else {
+            ready_ = frame;
+            lentBytes_ = step.consumed;
+            if (frame.assembled) stream_->consume(std::exchange(lentBytes_, 0));
+            break;
+        }
+    }
+    if (pingWaits_) answerPing();
+    if (isEnded()) return Arrived::end;
+    return ready_ ? Arrived::message : Arrived::nothing;
+}
+
+// Gives the memory of the last message back; a Message that still looks at it gets a copy first.
+void WebSocketCore::returnLent() {
+    if (lent_) lent_->own();
+    if (lentBytes_ > 0 && stream_) stream_->consume(std::exchange(lentBytes_, 0));
+}
+
+// Keeps receiving, without a fiber, while there is a use for it.
+void WebSocketCore::pump() {
+    while (stream_ && !stream_->isReceiving()) {
+        if (finishing_) {
+            stream_->consume(stream_->unread().size());
+            if (stream_->ended() || stream_->broken()) return lineGone();
+        } else {
+            if (advance() == Arrived::message) return changed_.notifyAll();  // the last thing: they may go on at once
+            if (finishing_) continue;
+            if (stream_->ended() || stream_->broken()) {
+                failed_ = true;  // without a close frame: 1006
+                return lineGone();
+            }
+        }
+        if (!stream_->startReceive([](void* self) { static_cast<WebSocketCore*>(self)->pump(); }, this)) return;
+    }
+}
+
+bool WebSocketCore::waitForMessage(Deadline deadline) {
+    for (;;) {
+        if (advance() != Arrived::nothing) return true;
+        pump();
+        if (ready_ || isEnded()) return true;
+        const auto wake = changed_.wait(deadline);
+        if (wake == Wake::timedOut && !ready_ && !isEnded()) return false;
+        if (wake == Wake::cancelled) throw Cancelled();
+    }
+}
+
+Message WebSocketCore::recv(Deadline deadline) {
+    if (!waitForMessage(deadline)) throw TimedOut("no WebSocket message in time");
+    if (!ready_) return Message(peerCode_, peerReason_);
+    const Incoming incoming = *std::exchange(ready_, std::nullopt);
+    if (incoming.assembled) return Message(incoming.opcode, assembler_.takeMessage());
+    return Message(incoming.opcode, {incoming.payload.data(), incoming.payload.size()}, *this);
+}
+
+bool WebSocketCore::isBuffered() { return advance() != Arrived::nothing; }
+
+bool WebSocketCore::wouldBlock() {
+    if (advance() != Arrived::nothing) return false;
+    pump();
+    return !ready_ && !isEnded();
+}
+
+void WebSocketCore::handleControl(const Incoming& frame) {
+    const std::string_view payload(frame.payload.data(), frame.payload.size());
+    if (frame.opcode == WebSocketOpcode::close) return handleClose(payload);
+    if (frame.opcode == WebSocketOpcode::pong) return handlePong(payload);
+    pong_.assign(payload);
+    pingWaits_ = true;
+}
+
+// Of several pings that arrived together the last is answered (RFC 6455 §5.5.3), and none while the peer does not read.
+void WebSocketCore::answerPing() {
+    if (!stream_ || closeSent_ || stream_->isAboveHighWater()) return;
+    pingWaits_ = false;
+    queueControl(WebSocketOpcode::pong, pong_);
+}
+
+// A pong answers the ping whose bytes it carries, and all before it; others are a sign of life and nothing else.
+void WebSocketCore::handlePong(std::string_view payload) {
+    const auto answered = std::find_if(pings_.begin(), pings_.end(), [&](const auto& ping) { return ping.payload == payload; });
+    if (answered == pings_.end()) return;
+    const bool own = answered->own;
+    pings_.erase(pings_.begin(), answered + 1);
+    if (pings_.empty()) pings_ = {};
+    if (!own) return;
+    changed_.notifyAll();
+    if (onPong_) onPong_(payload);
+}
+
+void WebSocketCore::handleClose(std::string_view payload) {
+    const auto close = readClose(payload);
+    if (close.error) return fail(*close.error, "malformed close frame");
+    closeReceived_ = true;
+    peerCode_ = close.reason.code;
+    peerReason_ = close.reason.text;
+    if (!closeSent_) {
+        closeSent_ = true;
+        queueControl(WebSocketOpcode::close, writeClose(peerCode_, {}));
+    }
+    finishLine();
+}
+
+// The peer broke a rule: it is told so, and the line is closed without waiting for its answer (RFC 6455 §7.1.7).
+void WebSocketCore::fail(CloseCode code, const char* reason) {
+    failed_ = true;
+    peerCode_ = static_cast<uint16_t>(code);
+    peerReason_ = reason;
+    if (!closeSent_) {
+        closeSent_ = true;
+        queueControl(WebSocketOpcode::close, writeClose(peerCode_, reason));
+    }
+    finishLine();
+}
+
+// ── Sending ──
+
+// A fiber inside one of the stream's calls that wait: the stream stays until it has left.
+class WebSocketCore::Writing {
+public:
+    explicit Writing(WebSocketCore& core) : core_(core) { ++core_.writers_; }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+    ~Writing() {
+        --core_.writers_;
+        core_.dropStreamWhenUnused();
+    }
+
+private:
+    WebSocketCore& core_;
+};
+
+void WebSocketCore::queueControl(WebSocketOpcode opcode, std::string_view payload) {
+    std::array<char, maxFrameHeader> header;
+    const auto size = writeFrameHeader({true, false, opcode, {}, payload.size()}, header);
+    stream_->queue({{header.data(), size}, payload});
+}
+
+void WebSocketCore::throwUnlessOpen() const {
+    if (!isOpen()) throw WebSocketClosed("the WebSocket is closed");
+}
+
+void WebSocketCore::send(WebSocketOpcode opcode, std::string_view payload) {
+    throwUnlessOpen();
+    const Writing writing(*this);
+    if (stream_->isAboveHighWater()) {
+        stream_->waitForRoom();
+        throwUnlessOpen();  // nothing follows a close frame
+    }
+    writeFrame(opcode, payload);
+    loop_.defer(*this);  // whoever only sends still hears pings and the close
+}
+
+void WebSocketCore::writeFrame(WebSocketOpcode opcode, std::string_view payload) {
+    std::array<char, maxFrameHeader> header;
+    const auto size = writeFrameHeader({true, false, opcode, {}, payload.size()}, header);
+    stream_->write({{header.data(), size}, payload});
+}
+
+bool WebSocketCore::trySend(WebSocketOpcode opcode, std::string_view payload) {
+    if (!isOpen() || stream_->isAboveHighWater() || stream_->broken()) return false;
+    std::array<char, maxFrameHeader> header;
+    const auto size = writeFrameHeader({true, false, opcode, {}, payload.size()}, header);
+    stream_->queue({{header.data(), size}, payload});
+    loop_.defer(*this);
+    return true;
+}
+
+// On the loop, never waiting: what the peer does not take yet is queued here, up to the limit of the options.
+void WebSocketCore::sendFromSender(WebSocketOpcode opcode, std::string payload) {
+    if (!isOpen()) return;
+    if (!senderQueue_ && trySend(opcode, payload)) return;
+    if (!senderQueue_) senderQueue_ = std::make_unique<SenderQueue>();
+    auto& queue = *senderQueue_;
+    queue.bytes += payload.size();
+    queue.messages.emplace_back(opcode, std::move(payload));
+    while (queue.bytes > maxQueued_) {
+        if (overflow_ == Overflow::close) {
+            queue.messages.clear();
+            queue.bytes = 0;
+            return startClose(static_cast<uint16_t>(overflowCode_), "too slow");
+        }
+        queue.bytes -= queue.messages.front().second.size();
+        queue.messages.pop_front();
+    }
+    if (std::exchange(queue.running, true)) return;
+    ++writers_;  // this core stays until the fiber has ended
+    loop_.runNow([this] { runSenderQueue(); });
+}
+
+void WebSocketCore::runSenderQueue() {
+    try {
+        while (isOpen() && !senderQueue_->messages.empty()) {
+            stream_->waitForRoom();
+            if (!isOpen() || senderQueue_->messages.empty()) break;
+            const auto [opcode, payload] = std::move(senderQueue_->messages.front());
+            senderQueue_->messages.pop_front();
+            senderQueue_->bytes -= payload.size();
+            writeFrame(opcode, payload);
+        }
+    } catch (const Disconnected&) {
+        // The pump has noticed, or will.
+    } catch (const Cancelled&) {
+    }
+    senderQueue_.reset();
+    --writers_;
+    dropStreamWhenUnused();
+    if (!stream_ && released_) delete this;
+}
+
+void WebSocketCore::sendPing(std::string_view payload, bool own) {
+    if (pings_.size() == maxPingsRemembered) pings_.erase(pings_.begin());
+    pings_.push_back({std::string(payload), own});
+    queueControl(WebSocketOpcode::ping, payload);
+    loop_.defer(*this);
+}
+
+void WebSocketCore::ping(std::string_view payload) {
+    if (!isOpen()) return;
+    const Writing writing(*this);
+    stream_->waitForRoom();
+    if (isOpen()) sendPing(payload, true);
+}
+
+void WebSocketCore::pong(std::string_view payload) {
+    if (!isOpen()) return;
+    const Writing writing(*this);
+    stream_->waitForRoom();
+    if (!isOpen()) return;
+    queueControl(WebSocketOpcode::pong, payload);
+    loop_.defer(*this);
+}
+
+Duration WebSocketCore::measureRoundTrip(Deadline deadline) {
+    throwUnlessOpen();
+    char random[8];
+    fillRandom(random);
+    const std::string payload(random, sizeof random);
+    const auto isWaiting = [&] {
+        return std::any_of(pings_.begin(), pings_.end(), [&](const auto& ping) { return ping.payload == payload; });
+    };
+    const auto start = loop_.poller().now();
+    sendPing(payload, true);
+    while (isWaiting() && !isEnded()) {
+        pump();
+        if (!isWaiting() || isEnded()) break;
+        throwUnlessReady(changed_.wait(deadline));
+    }
+    if (isWaiting()) throw WebSocketClosed("the WebSocket closed before the pong");
+    return loop_.poller().now() - start;
+}
+
+// ── The end ──
+
+void WebSocketCore::startClose(uint16_t code, std::string_view reason) {
+    if (closeSent_ || !stream_) return;
+    closeSent_ = true;
+    queueControl(WebSocketOpcode::close, writeClose(code, reason));
+    timer_.set(loop_.in(closeTimeout_).at());
+    if (ready_) {
+        // What was not taken yet is not wanted any more.
+        if (ready_->assembled) assembler_.takeMessage();
+        ready_.reset();
+        if (!lent_) returnLent();
+    }
+    loop_.defer(*this);
+}
+
+void WebSocketCore::close(uint16_t code, std::string_view reason) {
+    startClose(code, reason);
+    const auto patience = loop_.in(closeTimeout_);
+    while (!isEnded()) {
+        pump();
+        if (isEnded()) break;
+        const auto wake = changed_.wait(patience);
+        if (wake == Wake::cancelled) throw Cancelled();
+        if (wake == Wake::timedOut) break;
+    }
+}
+
+void WebSocketCore::abort() {
+    if (!stream_) return;
+    stream_->breakOff(ECONNABORTED);
+    failed_ = true;
+    lineGone();
+}
+
+// The last frame is queued. The server ends its side first and reads on, so that a reset does not eat that frame.
+void WebSocketCore::finishLine() {
+    finishing_ = true;
+    timer_.set(loop_.in(closeTimeout_).at());
+    stream_->finishSending();
+    changed_.notifyAll();
+    loop_.defer(*this);
+}
+
+void WebSocketCore::lineGone() {
+    if (!stream_) return;
+    timer_.clear();
+    stream_->stopReceive();
+    if (stream_->queuedBytes() > 0) stream_->breakOff(ECONNABORTED);
+    finishing_ = true;
+    failed_ = failed_ || !closeReceived_;
+    changed_.notifyAll();
+    dropStreamWhenUnused();
+    if (!stream_ && released_) delete this;
+}
+
+// Closes the line once it is over and no fiber is inside one of its calls.
+void WebSocketCore::dropStreamWhenUnused() {
+    if (!stream_ || writers_ > 0 || !finishing_) return;
+    const bool over = stream_->broken() || stream_->ended() || !timer_.isSet();
+    if (!over || stream_->isReceiving()) return;
+    returnLent();
+    stream_.reset();
+    Drainable::unlink();
+    Deferred::unlink();
+}
+
+void WebSocketCore::timePassed() {
+    if (!closeSent_ && !finishing_) return beat();
+    // What was sent before the close is still on its way: as long as the peer takes it, it gets it (the stream's own
+    // time-out ends the wait for one that does not).
+    if (stream_->queuedBytes() > 0) return timer_.set(loop_.in(closeTimeout_).at());
+    lineGone();
+}
+
+void WebSocketCore::armHeartbeat() {
+    if (closeSent_ || !stream_) return;
+    if (pingInterval_ == Duration::zero()) return timer_.clear();
+    timer_.set(std::min(lastPing_ + pingInterval_, stream_->lastReceived() + pingInterval_ + pingGrace_));
+}
+
+void WebSocketCore::beat() {
+    const auto now = loop_.now();
+    // Bytes that wait in the kernel while the handler is busy are a sign of life too.
+    const bool silent = now - stream_->lastReceived() >= pingInterval_ + pingGrace_;
+    if (silent && (stream_->isReceiving() || !stream_->canReceive())) {
+        stream_->breakOff(ETIMEDOUT);
+        failed_ = true;
+        peerReason_ = "no sign of life";
+        return lineGone();
+    }
+    if (now >= lastPing_ + pingInterval_) {
+        lastPing_ = now;
+        if (!stream_->isAboveHighWater()) sendPing(pingMessage_, false);
+    }
+    if (silent) timer_.set(now + pingInterval_);
+    else armHeartbeat();
+    loop_.defer(*this);
+}
+
+void WebSocketCore::setHeartbeat(Duration interval, std::string message) {
+    pingInterval_ = interval;
+    pingMessage_ = std::move(message);
+    lastPing_ = loop_.now();
+    armHeartbeat();
+}
+
+void WebSocketCore::drainNow(How how) {
+    if (how == How::finish) return startClose(static_cast<uint16_t>(CloseCode::goingAway), "going away");
+    abort();
+}
+
+std::shared_ptr<SenderLink> WebSocketCore::link() {
+    if (!link_) {
+        link_ = std::make_shared<SenderLink>();
+        link_->loop = &loop_;
+        link_->core = this;
+    }
+    return link_;
+}
+
+}

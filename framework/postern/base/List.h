@@ -45,6 +45,7 @@ public:
     }
 
     bool empty() const { return head_.next_ == &head_; }
+    bool hasSeveral() const { return head_.next_ != head_.previous_; }
     Item& front() {
         assert(!empty());
         return static_cast<Item&>(*head_.next_);

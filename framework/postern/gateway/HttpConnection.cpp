@@ -49,6 +49,7 @@ void HttpConnection::awaitRequest() {
         const bool idle = scanner_.untouched();
         if (idle && !ListNode<IdleTag>::isLinked()) {
             gateway_.idle_.pushBack(static_cast<ListNode<IdleTag>&>(*this));
+            if (gateway_.listener_) gateway_.listener_->resume();  // there is somebody who can make room
             timer_.set(gateway_.loop_.in(closeAfter_ ? gateway_.settings_.drainGrace : gateway_.settings_.idleTimeout).at());
         } else if (!idle && ListNode<IdleTag>::isLinked()) {
             ListNode<IdleTag>::unlink();

@@ -43,13 +43,11 @@ void HttpGateway::start() {
 
 void HttpGateway::accepted(int fd, const sockaddr_storage& peer) {
     serve(std::make_unique<Socket>(loop_, fd), readEndpoint(peer), port_);
-    if (settings_.maxConnections != 0 && count_->open >= settings_.maxConnections) makeRoom();
-}
-
-// At the limit, whoever has been idle longest makes room for who comes next; when all are busy, the next ones wait.
-void HttpGateway::makeRoom() {
-    if (idle_.empty()) listener_->pause();
-    else remove(idle_.front());
+    if (settings_.maxConnections == 0 || count_->open < settings_.maxConnections) return;
+    // At the limit whoever has been idle longest makes room for who has come; when all are busy, the next ones wait.
+    const bool othersAreIdle = idle_.hasSeveral();
+    if (othersAreIdle && count_->open > settings_.maxConnections) remove(idle_.front());
+    else if (!othersAreIdle) listener_->pause();
 }
 
 void HttpGateway::serve(std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port) {

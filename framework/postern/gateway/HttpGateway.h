@@ -54,7 +54,6 @@ private:
     void drainNow(How how);
     void accepted(int fd, const sockaddr_storage& peer);
     void remove(HttpConnection& connection);
-    void makeRoom();
     std::unique_ptr<RequestHead> takeHead();
     void giveBack(std::unique_ptr<RequestHead> head);
     std::string_view date();

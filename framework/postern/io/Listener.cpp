@@ -155,8 +155,8 @@ Listener::~Listener() {
 void Listener::start() { acceptAll(); }
 
 void Listener::resume() {
-    if (!std::exchange(paused_, false)) return;
-    acceptAll();
+    // On the loop's next turn: the caller may be in the middle of something that a new connection changes.
+    if (std::exchange(paused_, false)) retry_.set(loop_.now());
 }
 
 void Listener::acceptAll() {

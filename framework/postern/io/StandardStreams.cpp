@@ -24,7 +24,7 @@ void open(Descriptor& descriptor, int fd) {
 
 }
 
-StandardStreams::StandardStreams(Loop& loop, int input, int output) : ByteStream(loop) {
+StandardStreams::StandardStreams(Loop& loop, int input, int output) : ByteStream(loop), outputNumber_(output) {
     open(input_, input);
     loop.poller().attach(input_);
     open(output_, output);
@@ -51,14 +51,16 @@ bool StandardStreams::submitSend(Operation& operation) {
 
 void StandardStreams::cancelSend(Operation& operation) { loop().poller().cancel(operation); }
 
+// Pipes have no other way to say that nothing more comes than to be closed, by everybody who holds their end.
 void StandardStreams::shutdownSend() {
     loop().poller().shutdownSend(output_);
-    // The number 1 itself still holds a pipe open: nothing else may take it, so it is pointed elsewhere.
+    loop().poller().close(output_);
+    if (outputNumber_ != STDOUT_FILENO) return;
+    // The number 1 itself must not become free: the next socket would take it, and what is printed would go there.
     if (const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) {
-        ::dup2(null, 1);
+        ::dup2(null, STDOUT_FILENO);
         ::close(null);
     }
-    loop().poller().close(output_);
 }
 
 }

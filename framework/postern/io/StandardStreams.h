@@ -5,8 +5,8 @@
 
 namespace postern {
 
-/// Any two descriptors, pipes, sockets, terminals or files. They are not closed by the destructor unless owned.
-/// A pipe or socket is made non-blocking meanwhile (its other end does not notice); a terminal, which others share, is
+/// Any two descriptors, pipes, sockets, terminals or files. They stay open, but for standard output once sending is
+/// finished: that is how its reader learns of the end. A pipe or socket is made non-blocking meanwhile (its other end does not notice); a terminal, which others share, is
 /// left as it is.
 class StandardStreams final : public ByteStream {
 public:
@@ -18,12 +18,12 @@ protected:
     void cancelReceive(Operation& operation) override;
     bool submitSend(Operation& operation) override;
     void cancelSend(Operation& operation) override;
-    /// Closes the output: pipes have no other way to say that nothing more comes.
     void shutdownSend() override;
     bool hasArrived() const override { return input_.readable; }
 
 private:
     Descriptor input_, output_;
+    const int outputNumber_;
 };
 
 }

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <iterator>
+#include <thread>
 
 namespace postern {
 
@@ -167,6 +168,11 @@ AccessFunction Log::access() {
         state->access.logger->info(state->accessFormat == "json" ? formatAccessJson(record)
                                                                  : formatAccess(record, state->accessFormat == "combined"));
     };
+}
+
+void Log::flush() {
+    for (int round = 0; round < 100 && state_->thread->queue_size() > 0; ++round)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 void Log::reopen() {

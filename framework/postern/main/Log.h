@@ -22,6 +22,8 @@ public:
     LogFunction function();
     /// None when the access log is off.
     AccessFunction access();
+    /// Waits a moment for what is queued to be written.
+    void flush();
     /// Opens the files anew, for a rotation.
     void reopen();
 

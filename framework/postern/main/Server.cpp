@@ -1,5 +1,6 @@
 #include "postern/main/Server.h"
 
+#include "postern/base/Crypto.h"
 #include "postern/main/ListenSpec.h"
 #include "postern/main/Privileges.h"
 #include "postern/main/Settings.h"
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 
 namespace postern {
@@ -103,6 +105,7 @@ private:
     void work(unsigned index, const std::vector<OpenListener>& listeners) {
         try {
             const StackOverflowReport report;
+            sha1({});  // the first use of OpenSSL reads its configuration: not while clients wait
             Loop loop(loopOptions(command_.options, log_.function()));
             std::vector<std::unique_ptr<HttpGateway>> gateways;
             for (const auto& listener : listeners) {
@@ -143,36 +146,69 @@ private:
 
 }
 
+namespace {
+
+// True: it ended because it was told to.
+bool runUntilStopped(const ProgramOptions& options, Workers& workers, Log& log, Signals& signals) {
+    constexpr auto patience = std::chrono::seconds(1);  // beyond what the loops were granted
+    auto until = TimePoint::max();
+    bool stopping = false;
+    const auto beginDrain = [&] {
+        stopping = true;
+        workers.drain(options.shutdownTimeout);
+        until = Deadline::after(options.shutdownTimeout + patience, Clock::now()).at();
+    };
+    while (!workers.allEnded()) {
+        switch (signals.next(until)) {
+        case Signals::What::reload:
+            log.reopen();
+            break;
+        case Signals::What::terminate:
+            notifySystemd("STOPPING=1");
+            if (!stopping) {
+                beginDrain();
+            } else {
+                workers.stop();
+                until = Clock::now() + patience;
+            }
+            break;
+        case Signals::What::notified:
+            if (workers.failed() && !stopping) beginDrain();
+            break;
+        case Signals::What::timeIsUp:
+            return false;
+        }
+    }
+    return !workers.failed();
+}
+
+void removeSockets(const std::vector<OpenListener>& listeners) {
+    for (const auto& listener : listeners)
+        if (!listener.unlinkAtExit.empty()) ::unlink(listener.unlinkAtExit.c_str());
+}
+
+}
+
 int serve(const ParsedCommandLine& command, const Handler& handler, Log& log, Signals& signals) {
     raiseDescriptorLimit();
     const auto listeners = open(command);
     dropPrivileges(command.options.user, command.options.group);
 
-    bool stopping = false;
     bool failed = false;
     {
         Workers workers(command, handler, log, signals, listeners);
         printBanner(command, listeners);
         notifySystemd("READY=1");
-        while (!workers.allEnded()) {
-            switch (signals.next()) {
-            case Signals::What::reload:
-                log.reopen();
-                break;
-            case Signals::What::terminate:
-                notifySystemd("STOPPING=1");
-                if (std::exchange(stopping, true)) workers.stop();
-                else workers.drain(command.options.shutdownTimeout);
-                break;
-            case Signals::What::notified:
-                if (workers.failed() && !std::exchange(stopping, true)) workers.drain(command.options.shutdownTimeout);
-                break;
-            }
+        failed = !runUntilStopped(command.options, workers, log, signals);
+        if (!workers.allEnded()) {
+            // A handler that computes or blocks for ever cannot be ended in good order.
+            log.function()(LogLevel::error, "handlers did not end in time: the program ends without them");
+            removeSockets(listeners);
+            log.flush();
+            std::_Exit(1);
         }
-        failed = workers.failed();
     }
-    for (const auto& listener : listeners)
-        if (!listener.unlinkAtExit.empty()) ::unlink(listener.unlinkAtExit.c_str());
+    removeSockets(listeners);
     return failed ? 1 : 0;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -55,7 +56,8 @@ Signals::~Signals() {
     ::close(notified_);
 }
 
-Signals::What Signals::next() {
+Signals::What Signals::next(std::chrono::steady_clock::time_point until) {
+    using namespace std::chrono;
     for (;;) {
         signalfd_siginfo signal{};
         if (::read(signals_, &signal, sizeof signal) == sizeof signal)
@@ -63,7 +65,13 @@ Signals::What Signals::next() {
         uint64_t count;
         if (::read(notified_, &count, sizeof count) == sizeof count) return What::notified;
         pollfd both[] = {{signals_, POLLIN, 0}, {notified_, POLLIN, 0}};
-        ::poll(both, 2, -1);
+        int timeout = -1;
+        if (until != steady_clock::time_point::max()) {
+            const auto now = steady_clock::now();
+            if (now >= until) return What::timeIsUp;
+            timeout = static_cast<int>(std::min<int64_t>(ceil<milliseconds>(until - now).count(), 60'000));
+        }
+        ::poll(both, 2, timeout);
     }
 }
 

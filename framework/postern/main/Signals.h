@@ -8,15 +8,15 @@ namespace postern {
 /// Construct before any thread is started: TERM, INT and HUP are blocked for all of them and read here; PIPE is ignored.
 class Signals {
 public:
-    enum class What { terminate, reload, notified };
+    enum class What { terminate, reload, notified, timeIsUp };
 
     Signals();
     ~Signals();
     Signals(const Signals&) = delete;
     Signals& operator=(const Signals&) = delete;
 
-    /// Waits for the next.
-    What next();
+    /// Waits for the next, or until that moment.
+    What next(std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max());
     /// Ends a next() with `notified`. From any thread.
     void notify();
 

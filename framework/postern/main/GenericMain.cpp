@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -30,17 +31,23 @@ void holdStandardDescriptors() {
 
 bool isCgi() { return std::getenv("GATEWAY_INTERFACE") && std::getenv("REQUEST_METHOD"); }
 
-int runCgi(const ProgramOptions& options, const Handler& handler) {
+// Options come from the environment and the program itself; arguments may be a client's.
+int runCgi(int argc, char** argv, const ProgramOptions& defaults, const Handler& handler) {
     ::unsetenv("HTTP_PROXY");  // a client's header, not a setting of ours (CVE-2016-5385)
+    const auto command = parseCommandLine(std::min(argc, 1), argv, defaults);
+    if (command.exitCode) return *command.exitCode;
+    const auto& options = command.options;
     dropPrivileges(options.user, options.group);
     Log log(options);
+    log.function()(LogLevel::debug, "serving one request: GATEWAY_INTERFACE is set, so this is CGI");
     std::vector<FieldView> variables;
     for (char** entry = environ; *entry; ++entry) {
         std::string_view value = *entry;
         const auto name = takeUntil(value, '=');
         variables.push_back({name, value});
     }
-    const auto settings = cgiSettings(options, log.access());
+    // Standard output is the reply: only a file can take the access log.
+    const auto settings = cgiSettings(options, options.accessLogFile.empty() ? AccessFunction() : log.access());
     const auto handling = handlerSettings(options);
     const StackOverflowReport report;
     bool complete = false;
@@ -55,7 +62,9 @@ int runCgi(const ProgramOptions& options, const Handler& handler) {
 }
 
 int runRequest(const ParsedCommandLine& command, const Handler& handler) {
+    dropPrivileges(command.options.user, command.options.group);
     Log log(command.options);
+    log.function()(LogLevel::debug, "running one request: a method and a URI were given as arguments");
     auto settings = httpSettings(command.options, {});
     if (command.request->https) settings.scheme = "https";
     const auto handling = handlerSettings(command.options);
@@ -81,7 +90,7 @@ int genericMain(int argc, char** argv, const Handler& handler, const ProgramOpti
     ::signal(SIGPIPE, SIG_IGN);
     try {
         // First of all: a web server may hand a client's query to us as arguments (CVE-2012-1823).
-        if (isCgi()) return runCgi(options, handler);
+        if (isCgi()) return runCgi(argc, argv, options, handler);
         const auto command = parseCommandLine(argc, argv, options);
         if (command.exitCode) return *command.exitCode;
         if (command.request) return runRequest(command, handler);

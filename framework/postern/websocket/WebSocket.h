@@ -88,7 +88,7 @@ public:
     void pong(std::string_view payload = {});
     /// Sends a ping and waits for its pong. Throws TimedOut, WebSocketClosed. One at a time.
     Duration roundTrip(Deadline deadline = Deadline::never());
-    /// Called on the loop, not to wait, for the pong to a ping() of ours.
+    /// Called for the pong to a ping() of ours, on a fiber of its own.
     void onpong(std::function<void(std::string_view payload)> callback);
     /// Changes the heartbeat from now on; an interval of 0 ends it.
     void setHeartbeat(Duration interval, std::string message = {});

@@ -74,7 +74,7 @@ void Message::own() {
 WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, Assembler::Role role, const WebSocketOptions& options,
                              std::string protocol)
     : Drainable([](Drainable& self, How how) { static_cast<WebSocketCore&>(self).drainNow(how); }),
-      Deferred([](Deferred& self) { static_cast<WebSocketCore&>(self).pump(); }),
+      Deferred([](Deferred& self) { static_cast<WebSocketCore&>(self).settle(); }),
       loop_(stream->loop()),
       stream_(std::move(stream)),
       assembler_(role, {options.maxMessage ? options.maxMessage : defaultMaxMessage, options.maxFragments}),
@@ -153,6 +153,18 @@ void WebSocketCore::returnLent() {
     if (lentBytes_ > 0 && stream_) stream_->consume(std::exchange(lentBytes_, 0));
 }
 
+// Whoever waits goes on when the running fiber, or what the loop does now, is done: waking them here could bring the
+// end of this object while its own functions still run.
+void WebSocketCore::wakeWaiters() {
+    waitersToWake_ = true;
+    loop_.defer(*this);
+}
+
+void WebSocketCore::settle() {
+    if (std::exchange(waitersToWake_, false)) changed_.notifyAll();
+    pump();
+}
+
 // Keeps receiving, without a fiber, while there is a use for it.
 void WebSocketCore::pump() {
     while (stream_ && !stream_->isReceiving()) {
@@ -221,8 +233,8 @@ void WebSocketCore::handlePong(std::string_view payload) {
     pings_.erase(pings_.begin(), answered + 1);
     if (pings_.empty()) pings_ = {};
     if (!own) return;
-    changed_.notifyAll();
-    if (onPong_) onPong_(payload);
+    wakeWaiters();
+    if (onPong_) loop_.spawn([callback = onPong_, text = std::string(payload)] { callback(text); });
 }
 
 void WebSocketCore::handleClose(std::string_view payload) {
@@ -427,8 +439,7 @@ void WebSocketCore::finishLine() {
     finishing_ = true;
     timer_.set(loop_.in(closeTimeout_).at());
     stream_->finishSending();
-    changed_.notifyAll();
-    loop_.defer(*this);
+    wakeWaiters();
 }
 
 void WebSocketCore::lineGone() {
@@ -438,7 +449,7 @@ void WebSocketCore::lineGone() {
     if (stream_->queuedBytes() > 0) stream_->breakOff(ECONNABORTED);
     finishing_ = true;
     failed_ = failed_ || !closeReceived_;
-    changed_.notifyAll();
+    wakeWaiters();
     dropStreamWhenUnused();
     if (!stream_ && released_) delete this;
 }
@@ -451,7 +462,6 @@ void WebSocketCore::dropStreamWhenUnused() {
     returnLent();
     stream_.reset();
     Drainable::unlink();
-    Deferred::unlink();
 }
 
 void WebSocketCore::timePassed() {

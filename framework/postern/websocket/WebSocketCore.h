@@ -77,6 +77,8 @@ private:
     void handlePong(std::string_view payload);
     void fail(CloseCode code, const char* reason);
     void pump();
+    void wakeWaiters();
+    void settle();
     void returnLent();
     void queueControl(WebSocketOpcode opcode, std::string_view payload);
     void answerPing();
@@ -116,6 +118,7 @@ private:
     std::string peerReason_;
     uint16_t peerCode_ = static_cast<uint16_t>(CloseCode::abnormal);
     bool pingWaits_ = false;
+    bool waitersToWake_ = false;
     bool closeSent_ = false, closeReceived_ = false;
     bool failed_ = false;                  // we found a breach, or the line broke
     bool finishing_ = false;

@@ -95,7 +95,7 @@ fuzz.flags = $(SANITIZED) -fsanitize=fuzzer-no-link,address,undefined
 
 other.dir := $(B)/other
 other.cxx = $(OTHER_CXX)
-other.flags = -O1
+other.flags = -O0
 
 # ---- rules, once for each build
 
@@ -213,6 +213,7 @@ PARTS = $(if $(TESTS),$(filter tests threads plain,$(PARTS.$(or $(SANITIZE),addr
 HEADER_CHECKS := $(HEADERS:$(S)framework/%.h=$(B)/check/headers/%.ok)
 needs.headers := $(HEADER_CHECKS)
 needs.tests := programs $(APPS:%=$(B)/address/bin/%) $(B)/address/tests $(NODE)
+needs.docs := programs $(B)/docs/built
 needs.replay := $(REPLAYS)
 needs.threads := $(if $(THREADED),$(B)/thread/tests)
 needs.plain := programs $(APPS:%=$(B)/address/bin/%) $(B)/tests $(NODE)
@@ -241,6 +242,15 @@ $(B)/check/headers/%.ok: $(S)framework/%.h $(B)/flags
 	$(call say,HEAD,$<)
 	$(Q)echo '#include "$*.h"' | $(CXX) $(COMMON) -x c++ -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ - && touch $@
 -include $(wildcard $(B)/check/headers/*/*.d $(B)/check/headers/*/*/*.d)
+
+# The programs that the documentation shows.
+$(B)/docs/built: export POSTERN_COMPILE = $(CCACHE) $(CXX) $(COMMON) -O0
+$(B)/docs/built: export POSTERN_LINK = $(CXX) $(LINK)
+$(B)/docs/built: export POSTERN_LINK_LIBS = $(B)/lib/libpostern.a $(LINK_LIBS)
+$(B)/docs/built: $(S)README.md $(wildcard $(addprefix $(S),apps/README.md docs/*.md docs/decisions/*.md tests/docs/check)) \
+		$(B)/lib/libpostern.a
+	$(call say,DOCS,$(@D))
+	$(Q)$(S)tests/docs/check build $(@D) && touch $@
 
 $(NODE): $(S)tests/support/node/package.json
 	@mkdir -p $(@D)

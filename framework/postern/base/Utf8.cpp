@@ -30,6 +30,11 @@ size_t asciiPrefix(std::string_view text) {
         std::memcpy(words, text.data() + at, sizeof words);
         if ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080U) break;
     }
+    for (; at + 8 <= text.size(); at += 8) {
+        uint64_t word;
+        std::memcpy(&word, text.data() + at, sizeof word);
+        if (word & 0x8080808080808080U) break;
+    }
     while (at < text.size() && static_cast<uint8_t>(text[at]) < 0x80) ++at;
     return at;
 }

@@ -41,7 +41,7 @@ void Reply::setStatus(int status, std::string_view reason) {
 
 void Reply::setContentType(std::string_view type) {
     mustNotHaveBegun();
-    contentType_ = requireValue(type);
+    contentType_.emplace(requireValue(type));
 }
 
 void Reply::addField(std::string_view name, std::string_view value) {
@@ -50,6 +50,7 @@ void Reply::addField(std::string_view name, std::string_view value) {
     requireValue(value);
     if (equalsIgnoringCase(name, "Content-Type")) return setContentType(value);
     if (isGatewayField(name)) throw std::invalid_argument(std::string(name) + " is set by the gateway");
+    if (equalsIgnoringCase(name, "Content-Encoding")) encoded_ = true;
     fields_.append(name).append(": ").append(value).append("\r\n");
 }
 
@@ -59,13 +60,16 @@ bool Reply::bodyAllowed() const {
 
 bool Reply::mayCompress() const {
     return gzipAllowed_ && status_ != 206 && acceptsGzip(exchange_.head().field("Accept-Encoding")) &&
-           isCompressible(contentType_) && fields_.find("Content-Encoding:") == std::string::npos;
+           isCompressible(contentType()) && !encoded_;
 }
 
 void Reply::begin(std::optional<uint64_t> length) {
     begun_ = true;
-    if (!contentType_.empty() && status_ != 204 && status_ != 304)
-        fields_.append("Content-Type: ").append(contentType_).append("\r\n");
+    if (const auto type = contentType(); !type.empty() && status_ != 204 && status_ != 304) {
+        constexpr std::string_view name = "Content-Type: ", end = "\r\n";
+        fields_.reserve(fields_.size() + name.size() + type.size() + end.size());
+        fields_.append(name).append(type).append(end);
+    }
     exchange_.sendHead({status_, reason_, fields_, length, bodyAllowed()});
 }
 
@@ -73,7 +77,7 @@ void Reply::write(std::string_view data, bool isAll) {
     if (closed_) throw std::logic_error("the reply is closed");
     if (isAll && !begun_) {
         std::string packed;
-        if (data.size() >= worthCompressing && isCompressible(contentType_)) {
+        if (data.size() >= worthCompressing && isCompressible(contentType())) {
             fields_.append("Vary: Accept-Encoding\r\n");
             if (mayCompress()) {
                 fields_.append("Content-Encoding: gzip\r\n");
@@ -86,7 +90,7 @@ void Reply::write(std::string_view data, bool isAll) {
         return close();
     }
     if (!begun_) {
-        if (isCompressible(contentType_)) {
+        if (isCompressible(contentType())) {
             fields_.append("Vary: Accept-Encoding\r\n");
             if (mayCompress()) {
                 fields_.append("Content-Encoding: gzip\r\n");
@@ -133,8 +137,9 @@ void Reply::reset() {
     mustNotHaveBegun();
     status_ = 200;
     reason_.clear();
-    contentType_ = "text/html; charset=utf-8";
+    contentType_.reset();
     fields_.clear();
+    encoded_ = false;
 }
 
 }

@@ -35,16 +35,20 @@ public:
 private:
     void mustNotHaveBegun() const;
     void begin(std::optional<uint64_t> length);
+    std::string_view contentType() const { return contentType_ ? *contentType_ : defaultType; }
     bool bodyAllowed() const;
     bool mayCompress() const;
+
+    static constexpr std::string_view defaultType = "text/html; charset=utf-8";
 
     Exchange& exchange_;
     int status_ = 200;
     std::string reason_;
-    std::string contentType_ = "text/html; charset=utf-8";
+    std::optional<std::string> contentType_;
     std::string fields_;
     std::optional<GzipEncoder> gzip_;
     bool gzipAllowed_ = true;
+    bool encoded_ = false;  // by the handler
     bool begun_ = false, closed_ = false;
 };
 

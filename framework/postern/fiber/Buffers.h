@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace postern {
@@ -51,6 +53,12 @@ private:
     std::vector<char*> free_;
 };
 
+/// Memory from malloc().
+struct FreeMemory {
+    void operator()(char* memory) const { std::free(memory); }
+};
+using Memory = std::unique_ptr<char, FreeMemory>;
+
 /// The unread bytes of one connection, contiguous. Takes a block when bytes arrive and gives it back with the last of
 /// them; a small rest that has to wait is moved to memory of its own size.
 class ReceiveBuffer {
@@ -67,6 +75,16 @@ public:
         assert(size <= end_ - begin_);
         begin_ += static_cast<unsigned>(size);
         if (begin_ == end_) release();
+    }
+
+    /// Consumes `size` bytes but leaves them where they are: gives away the memory that holds them.
+    Memory detach(size_t size) {
+        assert(size <= end_ - begin_);
+        Memory memory(std::exchange(data_, nullptr));
+        const std::string_view rest(memory.get() + begin_ + size, end_ - begin_ - size);
+        release();
+        if (!rest.empty()) append(rest);
+        return memory;
     }
 
     /// Where arriving bytes may be put. Takes a block if there is none and moves unread bytes to its front if there is
@@ -110,8 +128,8 @@ private:
     static constexpr size_t smallRest = 4096;
 
     void release() {
-        if (pooled_) pool_->giveBack(data_);
-        else std::free(data_);
+        if (data_ && pooled_) pool_->giveBack(data_);
+        else if (data_) std::free(data_);
         data_ = nullptr;
         pooled_ = false;
         begin_ = end_ = 0;

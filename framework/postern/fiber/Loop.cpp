@@ -248,8 +248,20 @@ void sleepUntil(Deadline deadline) {
 void sleepFor(Duration duration) { sleepUntil(Loop::current().in(duration)); }
 
 void yield() {
+    // A timer would fire before those that are ready; what is deferred puts us behind them.
+    struct Return : Deferred {
+        explicit Return(Fiber& yielding)
+            : Deferred([](Deferred& self) {
+                  auto& fiber = static_cast<Return&>(self).fiber;
+                  fiber.loop().wake(fiber);
+              }),
+              fiber(yielding) {}
+        Fiber& fiber;
+    };
     auto& loop = Loop::current();
-    sleepUntil(Deadline(loop.now()));
+    Return back(*loop.runningFiber());
+    loop.defer(back);
+    sleepUntil(Deadline::never());
 }
 
 }

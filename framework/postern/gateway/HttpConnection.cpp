@@ -22,11 +22,13 @@ HttpConnection::HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream>
       timer_(gateway.loop_.timers(),
              [](Timer& timer) { static_cast<HttpConnection*>(timer.owner())->deadlinePassed(); }, this) {
     gateway_.loop_.add(*this);
-    closeAfter_ = gateway_.loop_.isDraining();
 }
 
 HttpConnection::~HttpConnection() {
-    if (stream_) gateway_.count_->release();
+    if (!stream_) return;
+    // A client that did not get all of its reply must not take it for whole.
+    if (stream_->queuedBytes() > 0) stream_->breakOff(ECONNABORTED);
+    gateway_.count_->release();
 }
 
 // On the loop or at the end of the fiber: reads a head, waiting without a fiber for bytes that are missing.
@@ -50,7 +52,9 @@ void HttpConnection::awaitRequest() {
         if (idle && !ListNode<IdleTag>::isLinked()) {
             gateway_.idle_.pushBack(static_cast<ListNode<IdleTag>&>(*this));
             if (gateway_.listener_) gateway_.listener_->resume();  // there is somebody who can make room
-            timer_.set(gateway_.loop_.in(closeAfter_ ? gateway_.settings_.drainGrace : gateway_.settings_.idleTimeout).at());
+            const auto& settings = gateway_.settings_;
+            const auto patience = gateway_.loop_.isDraining() ? settings.drainGrace : settings.idleTimeout;
+            timer_.set(gateway_.loop_.in(patience).at());
         } else if (!idle && ListNode<IdleTag>::isLinked()) {
             ListNode<IdleTag>::unlink();
             timer_.set(gateway_.loop_.in(gateway_.settings_.headTimeout).at());
@@ -172,8 +176,8 @@ void HttpConnection::deadlinePassed() {
     linger();
 }
 
+// The next reply says that it is the last; one that has begun without saying so is followed by those asked for already.
 void HttpConnection::drainNow(How how) {
-    closeAfter_ = true;
     if (how == How::abort) return cancelWork();
     if (state_ == State::awaiting && scanner_.untouched())
         timer_.set(gateway_.loop_.in(gateway_.settings_.drainGrace).at());

@@ -98,8 +98,9 @@ bool HttpExchange::willCloseFor(const ReplyHead& reply) const {
 
 void HttpExchange::sendHead(const ReplyHead& reply) {
     assert(!headSent_ && !finished_);
+    stream().waitForRoom();  // from here on nothing waits: the scratch text is everybody's
     auto& gateway = connection_.gateway_;
-    if (willCloseFor(reply)) connection_.closeAfter_ = true;
+    if (gateway.loop_.isDraining() || willCloseFor(reply)) connection_.closeAfter_ = true;
     headSent_ = true;
     status_ = reply.status;
     noBody_ = !reply.hasBody;
@@ -123,7 +124,7 @@ void HttpExchange::sendHead(const ReplyHead& reply) {
     if (connection_.closeAfter_) text.append("Connection: close\r\n");
     else if (head().minorVersion == 0) text.append("Connection: keep-alive\r\n");
     text.append("\r\n");
-    stream().write(text);
+    stream().queue({text});
 }
 
 void HttpExchange::sendBody(std::string_view piece) {

@@ -43,11 +43,13 @@ void HttpGateway::start() {
 
 void HttpGateway::accepted(int fd, const sockaddr_storage& peer) {
     serve(std::make_unique<Socket>(loop_, fd), readEndpoint(peer), port_);
-    if (settings_.maxConnections == 0 || count_->open < settings_.maxConnections) return;
+    if (settings_.maxConnections == 0 || count_->open < settings_.maxConnections || loop_.isDraining()) return;
     // At the limit whoever has been idle longest makes room for who has come; when all are busy, the next ones wait.
+    // One at a time, or the newcomers would drive each other out before their requests are read.
     const bool othersAreIdle = idle_.hasSeveral();
     if (othersAreIdle && count_->open > settings_.maxConnections) remove(idle_.front());
-    else if (!othersAreIdle) listener_->pause();
+    listener_->pause();
+    if (othersAreIdle) listener_->resume();
 }
 
 void HttpGateway::serve(std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port) {

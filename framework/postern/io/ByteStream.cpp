@@ -181,6 +181,30 @@ void ByteStream::waitUntilQueued(size_t atMost) {
     throwIfBroken();
 }
 
+void ByteStream::waitForProgress() {
+    sendQueued();
+    if (queued_ > 0 && !broken()) throwUnlessReady(writers_.wait());
+    throwIfBroken();
+}
+
+void ByteStream::releaseWriters() {
+    auto* chunk = std::exchange(first_, nullptr);
+    last_ = nullptr;
+    while (chunk) {
+        auto* next = std::exchange(chunk->next, nullptr);
+        if (chunk->waitedFor) {
+            queued_ -= chunk->size;
+            copyToQueue({chunk->data, chunk->size});
+            chunk->release(loop_.buffers());
+        } else {
+            append(*chunk);
+        }
+        chunk = next;
+    }
+    wakeWriters_ = true;
+    cork();
+}
+
 size_t ByteStream::gather(Operation& operation, iovec* pieces, size_t limit) {
     size_t count = 0;
     for (auto* chunk = static_cast<ByteStream*>(operation.owner)->first_; chunk && count < limit; chunk = chunk->next)

@@ -39,6 +39,8 @@ public:
         return {bytes.data(), bytes.size()};
     }
     void consume(size_t size) { in_.consume(size); }
+    /// Consumes them but leaves them where they are, in memory that is the caller's now.
+    Memory detach(size_t size) { return in_.detach(size); }
 
     /// Waits until there are more bytes than before. False: the peer sent its last byte. Throws Disconnected when the
     /// line broke, TimedOut, Cancelled; nothing is lost by the latter two.
@@ -75,6 +77,10 @@ public:
     void waitForRoom() {
         if (isAboveHighWater()) waitUntilQueued(limits_.highWater);
     }
+    /// Waits until the peer has taken something, or for releaseWriters(). Throws Disconnected, Cancelled.
+    void waitForProgress();
+    /// Lets everybody who waits for the peer go on; what write() had not to copy so far is copied now.
+    void releaseWriters();
     size_t queuedBytes() const { return queued_; }
     bool isAboveHighWater() const { return queued_ > limits_.highWater; }
     void setLimits(const StreamLimits& limits) { limits_ = limits; }

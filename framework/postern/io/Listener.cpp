@@ -133,7 +133,7 @@ bool ListenSocket::isListening(int fd) {
 Listener::Listener(Loop& loop, int fd, Accepted accepted)
     : loop_(loop),
       accepted_(std::move(accepted)),
-      retry_(loop.timers(), [](Timer& timer) { static_cast<Listener*>(timer.owner())->acceptAll(); }, this) {
+      retry_(loop.timers(), [](Timer& timer) { static_cast<Listener*>(timer.owner())->retry(); }, this) {
     ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
     descriptor_.fd = fd;
     accepting_.kind = Operation::Kind::accept;
@@ -155,8 +155,19 @@ Listener::~Listener() {
 void Listener::start() { acceptAll(); }
 
 void Listener::resume() {
-    // On the loop's next turn: the caller may be in the middle of something that a new connection changes.
-    if (std::exchange(paused_, false)) retry_.set(loop_.now());
+    // In a moment: the caller may be in the middle of something that a new connection changes, and what those accepted
+    // before have sent is read first.
+    if (paused_ && !retry_.isSet()) retry_.set(loop_.now() + std::chrono::milliseconds(1));
+}
+
+void Listener::pause() {
+    paused_ = true;
+    retry_.clear();
+}
+
+void Listener::retry() {
+    paused_ = false;
+    acceptAll();
 }
 
 void Listener::acceptAll() {
@@ -196,8 +207,8 @@ void Listener::finish() {
     if (!descriptor_.isOpen()) return;
     loop_.poller().cancel(accepting_);
     descriptor_.readable = true;
-    paused_ = false;
-    acceptAll();
+    do descriptor_.inlineCount = 0;  // the poller must not put off to its next turn what has none
+    while (loop_.poller().submit(accepting_) && handle(accepting_.result));
     loop_.poller().cancel(accepting_);
     retry_.clear();
     loop_.poller().close(descriptor_);

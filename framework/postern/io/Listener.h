@@ -37,10 +37,11 @@ public:
     /// Accepts whoever is in the queue already, then closes.
     void finish();
     /// Holds on until resume(): for a limit on connections.
-    void pause() { paused_ = true; }
+    void pause();
     void resume();
 
 private:
+    void retry();
     void acceptAll();
     bool handle(int64_t result);
 

@@ -139,17 +139,20 @@ private:
     }
 
     void sendLines() {
+        std::string line;
         try {
             for (;;) {
                 const auto text = terminal_.unreadText();
                 const auto end = text.find('\n');
-                if (end == std::string_view::npos) {
-                    if (terminal_.receive()) continue;
-                    if (!text.empty()) sendLine(terminal_.unreadText());
+                line += text.substr(0, end);
+                terminal_.consume(end == std::string_view::npos ? text.size() : end + 1);
+                if (end != std::string_view::npos) {
+                    sendLine(line);
+                    line.clear();
+                } else if (!terminal_.receive()) {
+                    if (!line.empty()) sendLine(line);
                     return sendFrame(WebSocketOpcode::close, writeClose(1000, {}));
                 }
-                sendLine(text.substr(0, end));
-                terminal_.consume(end + 1);
             }
         } catch (const Disconnected&) {
             // Either side has gone; the other fiber sees it too.

@@ -64,17 +64,42 @@ std::string environmentName(const std::string& option) {
     return name;
 }
 
+// A configuration file, without what the environment says too: CLI11 would let the file win.
+class FileReader final : public CLI::ConfigINI {
+public:
+    explicit FileReader(bool ignored) : ignored_(ignored) {}
+
+    std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+        if (ignored_) return {};
+        auto items = ConfigINI::from_config(input);
+        std::erase_if(items, [](const CLI::ConfigItem& item) {
+            if (item.name == "port") return std::getenv("PORT") != nullptr;
+            if (item.name == "host") return std::getenv("HOST") != nullptr;
+            return std::getenv(environmentName(item.name).c_str()) != nullptr;
+        });
+        return items;
+    }
+
+private:
+    bool ignored_;
+};
+
 class Parser {
 public:
-    Parser(const ProgramOptions& defaults, const std::string& name) : app_(defaults.description, name) {
+    Parser(const ProgramOptions& defaults, const std::string& name, bool withoutFile = false)
+        : defaults_(defaults), app_(defaults.description, name) {
         result_.options = defaults;
         addOptions();
+        app_.config_formatter(std::make_shared<FileReader>(withoutFile));
     }
 
     ParsedCommandLine parse(int argc, char** argv) {
         try {
-            app_.parse(argc, argv);
-            check();
+            parseAndCheck(argc, argv);
+            if (checkOnly_) {
+                std::cout << "The configuration is right.\n";
+                result_.exitCode = 0;
+            }
         } catch (const CLI::CallForHelp&) {
             std::cout << app_.help();
             result_.exitCode = 0;
@@ -88,7 +113,7 @@ public:
         } catch (const CLI::FileError& problem) {
             fail(exitConfig, problem.what());
         } catch (const CLI::Error& problem) {
-            fail(app_.count("--config") > 0 && fromFile(problem.what()) ? exitConfig : exitUsage, problem.what());
+            fail(fileIsToBlame(argc, argv) ? exitConfig : exitUsage, problem.what());
         }
         noteChanges();
         return std::move(result_);
@@ -187,7 +212,20 @@ private:
         result_.exitCode = code;
     }
 
-    static bool fromFile(const std::string& what) { return what.find("config") != std::string::npos; }
+    void parseAndCheck(int argc, char** argv) {
+        app_.parse(argc, argv);
+        check();
+    }
+
+    bool fileIsToBlame(int argc, char** argv) const {
+        if (app_.count("--config") == 0) return false;
+        try {
+            Parser(defaults_, app_.get_name(), true).parseAndCheck(argc, argv);
+            return true;
+        } catch (const CLI::Error&) {
+            return false;
+        }
+    }
 
     std::vector<std::string> optionNames() const {
         std::vector<std::string> names;
@@ -234,10 +272,6 @@ private:
         if (o.maxTarget > o.maxHead) throw CLI::ValidationError("--max-target", "a target is part of the head: at most --max-head");
         if (o.workers == 0) o.workers = std::max(1u, std::thread::hardware_concurrency());
         if (o.workers > 256) throw CLI::ValidationError("--workers", "at most 256");
-        if (checkOnly_) {
-            std::cout << "The configuration is right.\n";
-            result_.exitCode = 0;
-        }
     }
 
     void noteChanges() {
@@ -245,6 +279,7 @@ private:
             if (option->count() > 0 && !option->get_lnames().empty()) result_.changed.push_back(option->get_lnames().front());
     }
 
+    const ProgramOptions& defaults_;
     CLI::App app_;
     ParsedCommandLine result_;
     CLI::Option *listen_ = nullptr, *port_ = nullptr, *host_ = nullptr;
@@ -291,6 +326,9 @@ ParsedCommandLine parseSimulatedRequest(int argc, char** argv, const ProgramOpti
         }
         for (const auto& cookie : request.cookies)
             if (!isFieldValue(cookie)) throw CLI::ValidationError("--cookie", "control character");
+        if (!isFieldValue(request.host)) throw CLI::ValidationError("--host", "control character");
+        if (!isFieldValue(request.uri) || request.uri.find_first_of(" \t") != std::string::npos)
+            throw CLI::ValidationError("uri", "'" + escapedForLog(request.uri) + "' holds white space or a control character");
     } catch (const CLI::CallForHelp&) {
         std::cout << app.help();
         result.exitCode = 0;
@@ -307,8 +345,9 @@ ParsedCommandLine parseCommandLine(int argc, char** argv, const ProgramOptions& 
     std::string name = defaults.name;
     if (name.empty() && argc > 0) name = argv[0];
     name = name.substr(name.rfind('/') + 1);
-    if (isSimulatedRequest(argc, argv)) return parseSimulatedRequest(argc, argv, defaults, name);
-    return Parser(defaults, name).parse(argc, argv);
+    if (!isSimulatedRequest(argc, argv)) return Parser(defaults, name).parse(argc, argv);
+    const auto settings = Parser(defaults, name).parse(1, argv);  // those of the environment
+    return settings.exitCode ? settings : parseSimulatedRequest(argc, argv, settings.options, name);
 }
 
 std::optional<uint64_t> parseSize(std::string_view text) {

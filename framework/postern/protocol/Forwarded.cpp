@@ -62,7 +62,8 @@ std::vector<std::string_view> elementsOf(const FieldViews& fields, std::string_v
 template <typename AddressOf>
 size_t clientIndex(size_t hops, const std::vector<AddressRange>& trusted, AddressOf addressOf) {
     size_t index = hops - 1;
-    while (index > 0 && anyContains(trusted, addressOf(index))) --index;
+    const auto isProxy = [&](std::string_view address) { return !address.empty() && anyContains(trusted, address); };
+    while (index > 0 && isProxy(addressOf(index))) --index;
     return index;
 }
 

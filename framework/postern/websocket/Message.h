@@ -1,6 +1,7 @@
 #pragma once
 
 #include "postern/base/Bytes.h"
+#include "postern/fiber/Buffers.h"
 #include "postern/protocol/Frame.h"
 
 #include <string>
@@ -14,9 +15,10 @@ class WebSocketCore;
 /// What recv() gives: a complete text or binary message, or the news that the socket is closed. True in a condition
 /// unless it is the latter.
 ///
-/// As recv() returned it, it may lend its bytes from the connection's memory; it makes them its own when it is moved,
-/// and by itself before the connection needs the memory. So it can be kept as long as one likes, and a loop that is
-/// done with each message before the next copies nothing.
+/// As recv() returned it, it may lend its bytes from the connection's memory. When the connection needs the memory
+/// again, it is the message that keeps it; only moving the message copies. So it can be kept as long as one likes, and a
+/// loop that is done with each message before the next copies nothing. Views of its bytes are valid until it is moved
+/// or destroyed.
 class Message {
 public:
     /// A message of its own bytes.
@@ -49,8 +51,10 @@ private:
     friend class WebSocketCore;
     Message(WebSocketOpcode kind, std::string_view lent, WebSocketCore& lender);
     void own();
+    void keep(Memory memory);
 
     std::string own_;
+    Memory memory_;  // of the connection's, when own_ is not where the bytes are
     std::string_view view_;
     WebSocketCore* lender_ = nullptr;
     uint16_t closeCode_ = 0;

@@ -51,6 +51,7 @@ Message& Message::operator=(Message&& other) {
     other.own();
     if (lender_) lender_->lent_ = nullptr;
     lender_ = nullptr;
+    memory_.reset();
     opcode = other.opcode;
     closeCode_ = other.closeCode_;
     own_ = std::move(other.own_);
@@ -64,9 +65,16 @@ Message::~Message() {
 }
 
 void Message::own() {
-    if (!lender_) return;
+    if (!lender_ && !memory_) return;
     own_.assign(view_);
     view_ = own_;
+    memory_.reset();
+    if (lender_) lender_->lent_ = nullptr;
+    lender_ = nullptr;
+}
+
+void Message::keep(Memory memory) {
+    memory_ = std::move(memory);
     lender_->lent_ = nullptr;
     lender_ = nullptr;
 }
@@ -91,6 +99,7 @@ WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, Assembler::Role
     stream_->setLimits({options.highWater, options.sendTimeout});
     loop_.add(*this);
     armHeartbeat();
+    loop_.defer(*this);  // pings are answered and a close is heard though nobody calls recv()
     if (loop_.isDraining()) startClose(static_cast<uint16_t>(CloseCode::goingAway), {});
 }
 
@@ -104,8 +113,8 @@ WebSocketCore::~WebSocketCore() {
 
 void WebSocketCore::release(CloseCode code) {
     if (Loop::currentOrNull() != &loop_) return loop_.post([this, code] { release(code); });
-    if (lent_) lent_->own();
-    if (!closeSent_ && stream_) startClose(static_cast<uint16_t>(code), {});
+    returnLent();
+    if (!closeSent_ && stream_) startClose(static_cast<uint16_t>(code), code == CloseCode::normal ? "" : "internal error");
     released_ = true;
     dropStreamWhenUnused();
     if (!stream_) delete this;
@@ -118,7 +127,7 @@ WebSocketCore::Arrived WebSocketCore::advance() {
     if (isEnded()) return Arrived::end;
     if (ready_) return Arrived::message;
     returnLent();
-    while (!isEnded()) {
+    while (!isEnded() && !stream_->unread().empty()) {
         const auto step = assembler_.next(stream_->unread());
         if (std::holds_alternative<NeedMore>(step.result)) {
             stream_->consume(step.consumed);
@@ -147,10 +156,12 @@ WebSocketCore::Arrived WebSocketCore::advance() {
     return ready_ ? Arrived::message : Arrived::nothing;
 }
 
-// Gives the memory of the last message back; a Message that still looks at it gets a copy first.
+// Gives the memory of the last message back, or to the Message that still looks at it.
 void WebSocketCore::returnLent() {
-    if (lent_) lent_->own();
-    if (lentBytes_ > 0 && stream_) stream_->consume(std::exchange(lentBytes_, 0));
+    if (lentBytes_ == 0 || !stream_) return;
+    const auto size = std::exchange(lentBytes_, 0);
+    if (lent_) lent_->keep(stream_->detach(size));
+    else stream_->consume(size);
 }
 
 // Whoever waits goes on when the running fiber, or what the loop does now, is done: waking them here could bring the
@@ -169,8 +180,10 @@ void WebSocketCore::settle() {
 void WebSocketCore::pump() {
     while (stream_ && !stream_->isReceiving()) {
         if (finishing_) {
+            returnLent();
             stream_->consume(stream_->unread().size());
-            if (stream_->ended() || stream_->broken()) return lineGone();
+            if (stream_->broken() || (stream_->ended() && stream_->isSendingFinished())) return lineGone();
+            if (stream_->ended()) return stream_->onFinished([](void* self) { static_cast<WebSocketCore*>(self)->pump(); }, this);
         } else {
             if (advance() == Arrived::message) return changed_.notifyAll();  // the last thing: they may go on at once
             if (finishing_) continue;
@@ -198,6 +211,7 @@ Message WebSocketCore::recv(Deadline deadline) {
     if (!waitForMessage(deadline)) throw TimedOut("no WebSocket message in time");
     if (!ready_) return Message(peerCode_, peerReason_);
     const Incoming incoming = *std::exchange(ready_, std::nullopt);
+    if (!changed_.empty()) loop_.defer(*this);  // others wait for what comes behind it
     if (incoming.assembled) return Message(incoming.opcode, assembler_.takeMessage());
     return Message(incoming.opcode, {incoming.payload.data(), incoming.payload.size()}, *this);
 }
@@ -218,11 +232,28 @@ void WebSocketCore::handleControl(const Incoming& frame) {
     pingWaits_ = true;
 }
 
-// Of several pings that arrived together the last is answered (RFC 6455 §5.5.3), and none while the peer does not read.
+// Of several pings that arrived together the last is answered (RFC 6455 §5.5.3), and none before the peer reads again.
 void WebSocketCore::answerPing() {
-    if (!stream_ || closeSent_ || stream_->isAboveHighWater()) return;
+    if (!stream_ || closeSent_) return;
+    if (stream_->isAboveHighWater()) return answerPingLater();
     pingWaits_ = false;
     queueControl(WebSocketOpcode::pong, pong_);
+}
+
+void WebSocketCore::answerPingLater() {
+    if (std::exchange(pongFiberRuns_, true)) return;
+    ++writers_;
+    loop_.spawn([this] {
+        try {
+            const bool isRoom = waitForRoom();
+            pongFiberRuns_ = false;
+            if (isRoom && pingWaits_) answerPing();
+        } catch (const Disconnected&) {
+            // The pump has noticed, or will.
+        } catch (const Cancelled&) {
+        }
+        endWriting();
+    });
 }
 
 // A pong answers the ping whose bytes it carries, and all before it; others are a sign of life and nothing else.
@@ -230,6 +261,7 @@ void WebSocketCore::handlePong(std::string_view payload) {
     const auto answered = std::find_if(pings_.begin(), pings_.end(), [&](const auto& ping) { return ping.payload == payload; });
     if (answered == pings_.end()) return;
     const bool own = answered->own;
+    lastAnswered_ = answered->number;
     pings_.erase(pings_.begin(), answered + 1);
     if (pings_.empty()) pings_ = {};
     if (!own) return;
@@ -270,14 +302,23 @@ public:
     explicit Writing(WebSocketCore& core) : core_(core) { ++core_.writers_; }
     Writing(const Writing&) = delete;
     Writing& operator=(const Writing&) = delete;
-    ~Writing() {
-        --core_.writers_;
-        core_.dropStreamWhenUnused();
-    }
+    ~Writing() { core_.endWriting(); }
 
 private:
     WebSocketCore& core_;
 };
+
+void WebSocketCore::endWriting() {
+    --writers_;
+    dropStreamWhenUnused();
+    if (!stream_ && released_) delete this;
+}
+
+// False: the socket closed, and nothing follows a close frame.
+bool WebSocketCore::waitForRoom() {
+    while (isOpen() && stream_->isAboveHighWater()) stream_->waitForProgress();
+    return isOpen();
+}
 
 void WebSocketCore::queueControl(WebSocketOpcode opcode, std::string_view payload) {
     std::array<char, maxFrameHeader> header;
@@ -292,10 +333,7 @@ void WebSocketCore::throwUnlessOpen() const {
 void WebSocketCore::send(WebSocketOpcode opcode, std::string_view payload) {
     throwUnlessOpen();
     const Writing writing(*this);
-    if (stream_->isAboveHighWater()) {
-        stream_->waitForRoom();
-        throwUnlessOpen();  // nothing follows a close frame
-    }
+    if (!waitForRoom()) throwUnlessOpen();
     writeFrame(opcode, payload);
     loop_.defer(*this);  // whoever only sends still hears pings and the close
 }
@@ -339,9 +377,7 @@ void WebSocketCore::sendFromSender(WebSocketOpcode opcode, std::string payload) 
 
 void WebSocketCore::runSenderQueue() {
     try {
-        while (isOpen() && !senderQueue_->messages.empty()) {
-            stream_->waitForRoom();
-            if (!isOpen() || senderQueue_->messages.empty()) break;
+        while (waitForRoom() && !senderQueue_->messages.empty()) {
             const auto [opcode, payload] = std::move(senderQueue_->messages.front());
             senderQueue_->messages.pop_front();
             senderQueue_->bytes -= payload.size();
@@ -352,14 +388,12 @@ void WebSocketCore::runSenderQueue() {
     } catch (const Cancelled&) {
     }
     senderQueue_.reset();
-    --writers_;
-    dropStreamWhenUnused();
-    if (!stream_ && released_) delete this;
+    endWriting();
 }
 
 void WebSocketCore::sendPing(std::string_view payload, bool own) {
     if (pings_.size() == maxPingsRemembered) pings_.erase(pings_.begin());
-    pings_.push_back({std::string(payload), own});
+    pings_.push_back({std::string(payload), ++lastPinged_, own});
     queueControl(WebSocketOpcode::ping, payload);
     loop_.defer(*this);
 }
@@ -367,15 +401,13 @@ void WebSocketCore::sendPing(std::string_view payload, bool own) {
 void WebSocketCore::ping(std::string_view payload) {
     if (!isOpen()) return;
     const Writing writing(*this);
-    stream_->waitForRoom();
-    if (isOpen()) sendPing(payload, true);
+    if (waitForRoom()) sendPing(payload, true);
 }
 
 void WebSocketCore::pong(std::string_view payload) {
     if (!isOpen()) return;
     const Writing writing(*this);
-    stream_->waitForRoom();
-    if (!isOpen()) return;
+    if (!waitForRoom()) return;
     queueControl(WebSocketOpcode::pong, payload);
     loop_.defer(*this);
 }
@@ -384,12 +416,9 @@ Duration WebSocketCore::measureRoundTrip(Deadline deadline) {
     throwUnlessOpen();
     char random[8];
     fillRandom(random);
-    const std::string payload(random, sizeof random);
-    const auto isWaiting = [&] {
-        return std::any_of(pings_.begin(), pings_.end(), [&](const auto& ping) { return ping.payload == payload; });
-    };
     const auto start = loop_.poller().now();
-    sendPing(payload, true);
+    sendPing({random, sizeof random}, true);
+    const auto isWaiting = [this, number = lastPinged_] { return lastAnswered_ < number; };
     while (isWaiting() && !isEnded()) {
         pump();
         if (!isWaiting() || isEnded()) break;
@@ -405,6 +434,7 @@ void WebSocketCore::startClose(uint16_t code, std::string_view reason) {
     if (closeSent_ || !stream_) return;
     closeSent_ = true;
     queueControl(WebSocketOpcode::close, writeClose(code, reason));
+    stream_->releaseWriters();
     timer_.set(loop_.in(closeTimeout_).at());
     if (ready_) {
         // What was not taken yet is not wanted any more.
@@ -439,6 +469,7 @@ void WebSocketCore::finishLine() {
     finishing_ = true;
     timer_.set(loop_.in(closeTimeout_).at());
     stream_->finishSending();
+    stream_->releaseWriters();
     wakeWaiters();
 }
 

@@ -85,6 +85,9 @@ private:
     void sendPing(std::string_view payload, bool own);
     void writeFrame(WebSocketOpcode opcode, std::string_view payload);
     void throwUnlessOpen() const;
+    bool waitForRoom();
+    void answerPingLater();
+    void endWriting();
     void finishLine();
     void lineGone();
     void dropStreamWhenUnused();
@@ -109,21 +112,24 @@ private:
     std::string pong_;                     // payload of the ping that waits for its answer
     struct SentPing {
         std::string payload;
+        uint64_t number;
         bool own;                          // the application's, not the heartbeat's
     };
     std::vector<SentPing> pings_;          // without an answer so far, the oldest first
+    uint64_t lastPinged_ = 0, lastAnswered_ = 0;  // numbers of pings
     std::function<void(std::string_view)> onPong_;
 
     std::string protocol_;
     std::string peerReason_;
     uint16_t peerCode_ = static_cast<uint16_t>(CloseCode::abnormal);
     bool pingWaits_ = false;
+    bool pongFiberRuns_ = false;
     bool waitersToWake_ = false;
     bool closeSent_ = false, closeReceived_ = false;
     bool failed_ = false;                  // we found a breach, or the line broke
     bool finishing_ = false;
     bool released_ = false;
-    unsigned writers_ = 0;                 // fibers inside stream_->write()
+    unsigned writers_ = 0;                 // fibers that use stream_
 
     struct SenderQueue {
         std::deque<std::pair<WebSocketOpcode, std::string>> messages;

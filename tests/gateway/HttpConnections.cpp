@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 
 using namespace postern;
 using namespace std::chrono_literals;
@@ -90,6 +91,34 @@ TEST_CASE("when all connections are busy the next ones wait instead of being ref
     server.onLoop([&] { gate.open->set(); });
     for (auto& client : busy) CHECK(client.receiveReply().body == "served /wait");
     for (auto& client : late) CHECK(client.receiveReply().body == "served /late");
+}
+
+TEST_CASE("a WebSocket counts as a connection until it ends", "[gateway][threads]") {
+    HttpSettings settings;
+    settings.maxConnections = 1;
+    std::atomic<bool> over{false}, overInTime{false};
+    TestServer server(
+        [&](Cgi& cgi) {
+            if (!cgi.websocketRequested()) {
+                overInTime = over.load();
+                return tell(cgi);
+            }
+            auto websocket = cgi.acceptWebsocket();
+            while (websocket.recv()) continue;
+            over = true;
+        },
+        settings);
+    std::optional<RawClient> websocket(std::in_place, server);
+    CHECK(websocket->request(rawRequest("GET", "/", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))
+              .status == 101);
+    RawClient next(server);
+    next.send(rawRequest("GET", "/next", closing));
+    websocket->send(std::string("\x88\x80\0\0\0\0", 6));
+    CHECK(websocket->receiveAll() == std::string("\x88\0", 2));
+    websocket.reset();
+    CHECK(next.receiveReply().body == "served /next");
+    CHECK(overInTime);
 }
 
 TEST_CASE("hundreds of idle and half-asking clients do not keep others from being served", "[gateway][threads]") {

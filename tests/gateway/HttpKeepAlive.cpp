@@ -3,6 +3,8 @@
 #include "support/Catch.h"
 #include "support/TestServer.h"
 
+#include <random>
+
 using namespace postern;
 
 namespace {
@@ -173,4 +175,37 @@ TEST_CASE("one request leaves nothing behind for the next on its connection", "[
     CHECK(replies[1].body == "two    abc");
     CHECK_FALSE(replies[1].has("Set-Cookie"));
     CHECK_FALSE(replies[1].has("X-First"));
+}
+
+TEST_CASE("any mix of requests, cut anywhere, gives each its own reply in order", "[gateway]") {
+    MemoryServer server(tell);
+    std::mt19937 random(7);
+    for (int round = 0; round < 60; ++round) {
+        std::string bytes;
+        std::vector<std::string> methods, expected;
+        for (size_t i = 0, count = 1 + random() % 20; i < count; ++i) {
+            const std::string body(random() % 50 == 0 ? 5000 + random() % 20'000 : random() % 40, static_cast<char>('a' + i));
+            const std::string path = random() % 4 == 0 ? "/deaf" : "/" + std::to_string(i);
+            methods.push_back(random() % 5 == 0 ? "HEAD" : random() % 2 ? "POST" : "GET");
+            const auto& method = methods.back();
+            char size[20];
+            std::snprintf(size, sizeof size, "%zx", body.size());
+            if (body.empty()) bytes += rawRequest(method, path);
+            else if (random() % 2) bytes += rawRequest(method, path, lengthOf(body), body);
+            else bytes += rawRequest(method, path, "Transfer-Encoding: chunked\r\n", size + ("\r\n" + body + "\r\n0\r\n\r\n"));
+            expected.push_back(method == "HEAD" ? "" : path == "/deaf" ? "deaf" : method + ' ' + path + ' ' + body);
+        }
+        Fragments pieces;
+        for (std::string_view rest = bytes; !rest.empty();) {
+            pieces.push_back(rest.substr(0, 1 + random() % (random() % 3 == 0 ? 4 : 400)));
+            rest.remove_prefix(pieces.back().size());
+        }
+        const auto replies = RawReply::takeAll(server.answer(pieces), methods);
+        CAPTURE(round);
+        REQUIRE(replies.size() == expected.size());
+        for (size_t i = 0; i < replies.size(); ++i) {
+            CHECK(replies[i].status == 200);
+            CHECK((replies[i].body == expected[i]));
+        }
+    }
 }

@@ -82,14 +82,23 @@ TEST_CASE("an idle connection is closed without a word when its time is up", "[g
 TEST_CASE("the idle time does not run while a request is served", "[gateway][threads]") {
     HttpSettings settings;
     settings.idleTimeout = 100ms;
+    Event* release = nullptr;
+    std::atomic<bool> waiting{false};
     TestServer server(
-        [](Cgi& cgi) {
-            sleepFor(300ms);
+        [&](Cgi& cgi) {
+            Event event;
+            release = &event;
+            waiting = true;
+            event.wait();
             cgi.write("slow", true);
         },
         settings);
     RawClient client(server);
-    CHECK(client.request(rawRequest("GET", "/")).body == "slow");
+    client.send(rawRequest("GET", "/"));
+    REQUIRE(eventually([&] { return waiting.load(); }));
+    CHECK(RawClient(server).receiveAll().empty());  // began later, and its time is up
+    server.onLoop([&] { release->set(); });
+    CHECK(client.receiveReply().body == "slow");
 }
 
 TEST_CASE("a body that stops coming gets a 408 and the connection ends", "[gateway][threads]") {

@@ -104,6 +104,7 @@ TEST_CASE("WS talks WebSocket: lines become messages and messages lines", "[main
 TEST_CASE("WS reports a refusal by printing it, and a close that is no success by exit code 1", "[main]") {
     const auto refused = request("echo", {"WS", "/nowhere"});
     CHECK(refused.output.starts_with("HTTP/1.1 404"));
+    CHECK(refused.code == 1);
     const auto large = request("echo", {"WS", "/echo"}, std::string(1024 * 1024 + 1, 'x') + '\n');
     CHECK(large.code == 1);
     CHECK(contains(large.errors, "closed: 1009"));

@@ -24,6 +24,8 @@ struct Cgi::State {
     bool upgraded = false;
 
     WebSocketRequest requireWebSocketRequest();
+    void reportDroppedUpgrade();
+    [[noreturn]] void refuseUnsupported(const UpgradeSupport& support);
     void checkOrigin(const OriginPolicy& policy);
     std::string handshakeFields(const WebSocketRequest& request, std::string_view protocol) const;
 };
@@ -126,13 +128,10 @@ void Cgi::setResponseLocation(std::string_view uri, int status) {
 void Cgi::setResponseExpires(std::chrono::system_clock::time_point when, bool isPublic) {
     const auto date = writeHttpDate(std::chrono::floor<std::chrono::seconds>(when));
     state_->reply.addField("Expires", {date.data(), date.size()});
-    state_->reply.addField("Cache-Control", isPublic ? "public" : "private");
+    state_->reply.setCacheControl(isPublic ? "public" : "private");
 }
 
-void Cgi::setCache(bool allow) {
-    if (allow) return;
-    state_->reply.addField("Cache-Control", "no-store");
-}
+void Cgi::setCache(bool allow) { state_->reply.setCacheControl(allow ? "" : "no-store"); }
 
 void Cgi::setCookie(std::string_view name, std::string_view value, const CookieOptions& options) {
     state_->reply.addField("Set-Cookie", writeCookie(name, value, options));
@@ -164,7 +163,21 @@ WebSocketRequest Cgi::State::requireWebSocketRequest() {
     auto found = readWebSocketRequest(head);
     if (auto* request = std::get_if<WebSocketRequest>(&found)) return std::move(*request);
     if (const auto* violation = std::get_if<Violation>(&found)) throw HttpError(violation->status, violation->reason);
+    if (!head.field("Sec-WebSocket-Key").empty()) reportDroppedUpgrade();
     throw HttpError(426, "this address speaks WebSocket only");
+}
+
+// The client asked, but what stands in front of us kept its Upgrade field to itself. Throws if it could carry none anyway.
+void Cgi::State::reportDroppedUpgrade() {
+    if (const auto support = exchange.canUpgrade(); !support.supported) refuseUnsupported(support);
+    exchange.log(LogLevel::warning,
+                 "a request has a Sec-WebSocket-Key but no Upgrade: a proxy in front dropped it (nginx's proxy_pass "
+                 "wants proxy_http_version 1.1 and the Upgrade and Connection fields set); see docs/gateways.md");
+}
+
+void Cgi::State::refuseUnsupported(const UpgradeSupport& support) {
+    exchange.log(LogLevel::error, "refused a WebSocket: " + support.reason);
+    throw HttpError(501, "the gateway in front of this server cannot carry a WebSocket");
 }
 
 bool Cgi::websocketRequested() {
@@ -173,10 +186,7 @@ bool Cgi::websocketRequested() {
         state_->requireWebSocketRequest();
         return true;
     }
-    if (!requestHeader("Sec-WebSocket-Key").empty())
-        state_->exchange.log(LogLevel::warning,
-                             "a request has a Sec-WebSocket-Key but no Upgrade: a proxy in front dropped it (nginx's proxy_pass "
-                             "wants proxy_http_version 1.1 and the Upgrade and Connection fields set); see docs/gateways.md");
+    if (!requestHeader("Sec-WebSocket-Key").empty()) state_->reportDroppedUpgrade();
     return false;
 }
 
@@ -218,10 +228,7 @@ WebSocket Cgi::acceptWebsocket(const WebSocketOptions& options) {
     const auto protocol = selectProtocol(options.protocols, request.protocols);
     if (protocol.empty() && options.requireProtocol) throw HttpError(400, "none of the offered subprotocols is spoken here");
     const auto support = state.exchange.canUpgrade();
-    if (!support.supported) {
-        state.exchange.log(LogLevel::error, "refused a WebSocket: " + support.reason);
-        throw HttpError(501, "the gateway in front of this server cannot carry a WebSocket");
-    }
+    if (!support.supported) state.refuseUnsupported(support);
     auto settled = options;
     if (settled.maxMessage == 0) settled.maxMessage = state.settings.maxMessage;
     auto stream = state.exchange.upgrade(state.handshakeFields(request, protocol));

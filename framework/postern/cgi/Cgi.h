@@ -89,7 +89,7 @@ public:
     void setResponseContentType(std::string_view type);  ///< default: text/html; charset=utf-8
     void setResponseLocation(std::string_view uri, int status = 302);
     void setResponseExpires(std::chrono::system_clock::time_point when, bool isPublic = false);
-    void setCache(bool allow);                           ///< false: nobody may store the reply
+    void setCache(bool allow);                           ///< false: nobody may store the reply; the last word on caching counts
     void setCookie(std::string_view name, std::string_view value, const CookieOptions& options = {});
     void clearCookie(std::string_view name, const CookieOptions& options = {});
     /// Adds a field. Those that frame a reply or a connection are the gateway's and refused with std::invalid_argument.

@@ -54,6 +54,11 @@ void Reply::addField(std::string_view name, std::string_view value) {
     fields_.append(name).append(": ").append(value).append("\r\n");
 }
 
+void Reply::setCacheControl(std::string_view value) {
+    mustNotHaveBegun();
+    cacheControl_ = value;
+}
+
 bool Reply::bodyAllowed() const {
     return exchange_.head().method != "HEAD" && status_ != 204 && status_ != 304;
 }
@@ -70,6 +75,7 @@ void Reply::begin(std::optional<uint64_t> length) {
         fields_.reserve(fields_.size() + name.size() + type.size() + end.size());
         fields_.append(name).append(type).append(end);
     }
+    if (!cacheControl_.empty()) fields_.append("Cache-Control: ").append(cacheControl_).append("\r\n");
     exchange_.sendHead({status_, reason_, fields_, length, bodyAllowed()});
 }
 

@@ -17,6 +17,8 @@ public:
     void setStatus(int status, std::string_view reason = {});
     void setContentType(std::string_view type);
     void addField(std::string_view name, std::string_view value);
+    /// Empty: none is sent.
+    void setCacheControl(std::string_view value);
     /// What a 426 says: what to upgrade to.
     void addUpgradeFields() { fields_ += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"; }
     void setGzip(bool allow) { gzipAllowed_ = allow; }
@@ -46,6 +48,7 @@ private:
     std::string reason_;
     std::optional<std::string> contentType_;
     std::string fields_;
+    std::string_view cacheControl_;  // one of a few literals
     std::optional<GzipEncoder> gzip_;
     bool gzipAllowed_ = true;
     bool encoded_ = false;  // by the handler

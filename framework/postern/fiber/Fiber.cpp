@@ -21,6 +21,7 @@
 #endif
 
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef __SANITIZE_THREAD__
@@ -151,6 +152,9 @@ void Loop::destroy(Fiber& fiber) {
     if (fiber.warmPlace_ != ~size_t{0}) forgetWarm(fiber);
     const Stack stack = fiber.stack_;
     fiber.~Fiber();
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(stack.bottom, stack.size());  // its outermost frames never returned
+#endif
     stacks_.giveBack(stack);
     --fiberCount_;
     if (group) group->ended();

@@ -171,7 +171,8 @@ Wake Loop::park(Deadline deadline) {
     fiber.state_ = Fiber::State::waiting;
     fiber.wake_ = Wake::ready;
     parked_.pushBack(fiber);
-    if (!deadline.isNever()) fiber.timer_.set(deadline.at());
+    // Never in this round of timers: one that sleeps for no time again and again would keep all others from running.
+    if (!deadline.isNever()) fiber.timer_.set(std::max(deadline.at(), now_ + Duration(1)));
     suspend(fiber);
     fiber.timer_.clear();
     return fiber.wake_;
@@ -252,8 +253,8 @@ void yield() {
     struct Return : Deferred {
         explicit Return(Fiber& yielding)
             : Deferred([](Deferred& self) {
-                  auto& fiber = static_cast<Return&>(self).fiber;
-                  fiber.loop().wake(fiber);
+                  auto& waiting = static_cast<Return&>(self).fiber;
+                  waiting.loop().wake(waiting);
               }),
               fiber(yielding) {}
         Fiber& fiber;

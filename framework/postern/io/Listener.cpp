@@ -179,7 +179,11 @@ void Listener::acceptAll() {
 bool Listener::handle(int64_t result) {
     if (result >= 0) {
         if (std::exchange(exhausted_, false)) loop_.log(LogLevel::info, "accepting connections again");
-        accepted_(static_cast<int>(result), peer_);
+        try {
+            accepted_(static_cast<int>(result), peer_);
+        } catch (const std::exception& problem) {
+            loop_.log(LogLevel::error, std::string("a connection was dropped: ") + problem.what());
+        }
         return true;
     }
     switch (-result) {

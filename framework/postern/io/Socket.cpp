@@ -64,7 +64,12 @@ Endpoint readEndpoint(const sockaddr_storage& address) {
 
 Socket::Socket(Loop& loop, int fd) : ByteStream(loop) {
     descriptor_.fd = fd;
-    loop.poller().attach(descriptor_);
+    try {
+        loop.poller().attach(descriptor_);
+    } catch (...) {
+        loop.poller().close(descriptor_);
+        throw;
+    }
 }
 
 Socket::~Socket() {

@@ -69,7 +69,7 @@ public:
         terminal_.write(headText_);
         readBody();
         terminal_.flush();
-        return head_.status >= 500 ? 1 : 0;
+        return head_.status >= 500 || request_.method == "WS" ? 1 : 0;
     }
 
 private:

@@ -35,24 +35,22 @@ std::optional<Number> scaled(std::string_view text, std::initializer_list<std::p
     return {};
 }
 
-std::string error(const std::string& what) { return what; }
-
-// CLI11 calls these with the text of an option; an empty result means that it is right.
+// CLI11 calls these with the texts of the option `name`.
 template <typename Value>
-CLI::callback_t sizeInto(Value& target) {
-    return [&target](const CLI::results_t& texts) {
+CLI::callback_t readSize(const std::string& name, Value& target) {
+    return [name, &target](const CLI::results_t& texts) {
         const auto size = parseSize(texts.back());
         if (!size || *size > std::numeric_limits<Value>::max())
-            throw CLI::ValidationError(error("'" + texts.back() + "' is no size like 512k, 64m or 1g"));
+            throw CLI::ValidationError("--" + name, "'" + texts.back() + "' is no size like 512k, 64m or 1g");
         target = static_cast<Value>(*size);
         return true;
     };
 }
 
-CLI::callback_t durationInto(Duration& target) {
-    return [&target](const CLI::results_t& texts) {
+CLI::callback_t readDuration(const std::string& name, Duration& target) {
+    return [name, &target](const CLI::results_t& texts) {
         const auto duration = parseDuration(texts.back());
-        if (!duration) throw CLI::ValidationError(error("'" + texts.back() + "' is no time like 250ms, 10s, 5m or 1h"));
+        if (!duration) throw CLI::ValidationError("--" + name, "'" + texts.back() + "' is no time like 250ms, 10s, 5m or 1h");
         target = *duration;
         return true;
     };
@@ -71,13 +69,13 @@ public:
 
     std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
         if (ignored_) return {};
-        auto items = ConfigINI::from_config(input);
-        std::erase_if(items, [](const CLI::ConfigItem& item) {
+        auto found = ConfigINI::from_config(input);
+        std::erase_if(found, [](const CLI::ConfigItem& item) {
             if (item.name == "port") return std::getenv("PORT") != nullptr;
             if (item.name == "host") return std::getenv("HOST") != nullptr;
             return std::getenv(environmentName(item.name).c_str()) != nullptr;
         });
-        return items;
+        return found;
     }
 
 private:
@@ -126,10 +124,17 @@ private:
     CLI::Option* add(const std::string& name, Value& target, const std::string& help) {
         return named(app_.add_option("--" + name, target, help), name);
     }
-    CLI::Option* addText(const std::string& name, CLI::callback_t callback, const std::string& type, const std::string& help,
-                         const std::string& shown) {
-        auto* option = app_.add_option("--" + name, std::move(callback), help + " [" + shown + "]");
-        return named(option->type_name(type), name);
+    template <typename Value>
+    void addSize(const std::string& name, Value& target, const std::string& help, const std::string& shown) {
+        addText(name, readSize(name, target), "SIZE", help, shown);
+    }
+    void addTime(const std::string& name, Duration& target, const std::string& help, const std::string& shown) {
+        addText(name, readDuration(name, target), "TIME", help, shown);
+    }
+    void addText(const std::string& name, CLI::callback_t read, const std::string& type, const std::string& help,
+                 const std::string& shown) {
+        auto* option = app_.add_option("--" + name, std::move(read), help + " [" + shown + "]");
+        named(option->type_name(type), name);
     }
 
     void addOptions() {
@@ -154,19 +159,19 @@ private:
         add("group", o.group, "Group to become once the sockets are open");
 
         app_.option_defaults()->group("Limits");
-        addText("max-body", sizeInto(o.maxBody), "SIZE", "Largest request body", "10m");
-        addText("max-message", sizeInto(o.maxMessage), "SIZE", "Largest WebSocket message", "1m");
-        addText("max-head", sizeInto(o.maxHead), "SIZE", "Largest request head", "16k");
-        addText("max-target", sizeInto(o.maxTarget), "SIZE", "Longest request target", "8k");
+        addSize("max-body", o.maxBody, "Largest request body", "10m");
+        addSize("max-message", o.maxMessage, "Largest WebSocket message", "1m");
+        addSize("max-head", o.maxHead, "Largest request head", "16k");
+        addSize("max-target", o.maxTarget, "Longest request target", "8k");
         add("max-fields", o.maxFields, "Most header fields of a request [100]");
         add("max-parameters", o.maxParameters, "Most parameters of a query or form [1000]");
         add("max-connections", o.maxConnections, "Most connections at a time; 0 for what the descriptor limit allows [0]");
-        addText("stack-size", sizeInto(o.stackSize), "SIZE", "Address space of a handler's stack", "64k");
-        addText("head-timeout", durationInto(o.headTimeout), "TIME", "For a request head to be complete", "10s");
-        addText("idle-timeout", durationInto(o.idleTimeout), "TIME", "For the next request of a connection", "75s");
-        addText("body-timeout", durationInto(o.bodyTimeout), "TIME", "Without a byte of a request body", "30s");
-        addText("send-timeout", durationInto(o.sendTimeout), "TIME", "Without the client taking a byte", "30s");
-        addText("shutdown-timeout", durationInto(o.shutdownTimeout), "TIME", "For work under way when told to stop", "10s");
+        addSize("stack-size", o.stackSize, "Address space of a handler's stack", "64k");
+        addTime("head-timeout", o.headTimeout, "For a request head to be complete", "10s");
+        addTime("idle-timeout", o.idleTimeout, "For the next request of a connection", "75s");
+        addTime("body-timeout", o.bodyTimeout, "Without a byte of a request body", "30s");
+        addTime("send-timeout", o.sendTimeout, "Without the client taking a byte", "30s");
+        addTime("shutdown-timeout", o.shutdownTimeout, "For work under way when told to stop", "10s");
 
         app_.option_defaults()->group("Trust");
         add("allowed-origin", o.allowedOrigins,

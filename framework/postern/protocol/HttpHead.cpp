@@ -27,6 +27,12 @@ constexpr auto targetTable = [] {
     for (size_t c = 0x21; c < 0x7f; ++c) table[c] = c != '#';
     return table;
 }();
+constexpr auto hostTable = [] {
+    std::array<bool, 256> table{};
+    for (size_t c = 0; c < 128; ++c) table[c] = isAlpha(static_cast<char>(c)) || isDigit(static_cast<char>(c));
+    for (const char c : std::string_view("-._~!$&'()*+;=%")) table[static_cast<unsigned char>(c)] = true;
+    return table;
+}();
 
 bool allIn(const std::array<bool, 256>& table, std::string_view text) {
     for (const char c : text)
@@ -258,10 +264,7 @@ bool isValidHost(std::string_view host) {
     } else {
         const auto colon = host.find(':');
         const auto name = host.substr(0, colon);
-        if (name.empty()) return false;
-        for (const char c : name)
-            if (!isAlpha(c) && !isDigit(c) && std::string_view("-._~!$&'()*+;=%").find(c) == std::string_view::npos)
-                return false;
+        if (name.empty() || !allIn(hostTable, name)) return false;
         port = colon == std::string_view::npos ? std::string_view() : host.substr(colon);
     }
     if (port.empty()) return true;

@@ -36,6 +36,14 @@ void applyMask(std::span<char> data, MaskKey key, size_t offset) {
         bytes ^= doubleWord;
         std::memcpy(at, &bytes, 8);
     }
+    if (left >= 4) {
+        uint32_t bytes;
+        std::memcpy(&bytes, at, 4);
+        bytes ^= word;
+        std::memcpy(at, &bytes, 4);
+        at += 4;
+        left -= 4;
+    }
     for (size_t i = 0; i < left; ++i) at[i] = static_cast<char>(at[i] ^ turned[i % 4]);
 }
 

@@ -178,7 +178,7 @@ void WebSocketCore::settle() {
 
 // Keeps receiving, without a fiber, while there is a use for it.
 void WebSocketCore::pump() {
-    while (stream_ && !stream_->isReceiving()) {
+    while (stream_ && !gone_ && !stream_->isReceiving()) {
         if (finishing_) {
             returnLent();
             stream_->consume(stream_->unread().size());
@@ -474,7 +474,7 @@ void WebSocketCore::finishLine() {
 }
 
 void WebSocketCore::lineGone() {
-    if (!stream_) return;
+    if (!stream_ || std::exchange(gone_, true)) return;
     timer_.clear();
     stream_->stopReceive();
     if (stream_->queuedBytes() > 0) stream_->breakOff(ECONNABORTED);
@@ -488,7 +488,7 @@ void WebSocketCore::lineGone() {
 // Closes the line once it is over and no fiber is inside one of its calls.
 void WebSocketCore::dropStreamWhenUnused() {
     if (!stream_ || writers_ > 0 || !finishing_) return;
-    const bool over = stream_->broken() || stream_->ended() || !timer_.isSet();
+    const bool over = gone_ || stream_->broken() || stream_->ended() || !timer_.isSet();
     if (!over || stream_->isReceiving()) return;
     returnLent();
     stream_.reset();

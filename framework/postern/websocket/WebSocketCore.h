@@ -128,6 +128,7 @@ private:
     bool closeSent_ = false, closeReceived_ = false;
     bool failed_ = false;                  // we found a breach, or the line broke
     bool finishing_ = false;
+    bool gone_ = false;                    // stream_ stays only for the fibers that are inside it
     bool released_ = false;
     unsigned writers_ = 0;                 // fibers that use stream_
 

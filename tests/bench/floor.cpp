@@ -5,6 +5,7 @@
 #include "postern/protocol/Handshake.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 using namespace bench;
@@ -77,7 +78,7 @@ int main(int count, char** arguments) {
             }
             const auto received = ::recv(fd, buffer, sizeof buffer, 0);
             if (received <= 0) {
-                ::close(fd);
+                if (received == 0 || errno != EAGAIN) ::close(fd);
             } else if (!websocket) {
                 send(fd, reply.data(), reply.size());
             } else if (!open[static_cast<size_t>(fd)]) {

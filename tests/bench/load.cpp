@@ -45,6 +45,8 @@ int open(uint16_t port, bool websocket, size_t index) {
     const int fd = checked(::socket(AF_INET, SOCK_STREAM, 0), "socket");
     auto from = loopback(0);
     from.sin_addr.s_addr = htonl(static_cast<uint32_t>(INADDR_LOOPBACK + 1 + index % 16));
+    const timeval patience{30, 0};
+    checked(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), "setsockopt");
     const int on = 1;
     checked(::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on), "setsockopt");
     checked(::bind(fd, reinterpret_cast<sockaddr*>(&from), sizeof from), "bind");

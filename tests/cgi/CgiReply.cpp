@@ -68,8 +68,18 @@ std::vector<Setter> setters() {
         {"setResponseLocation", [](Cgi& cgi, const std::string& s) { cgi.setResponseLocation(s); }},
         {"setCookie value", [](Cgi& cgi, const std::string& s) { cgi.setCookie("a", s); }},
         {"setCookie name", [](Cgi& cgi, const std::string& s) { cgi.setCookie(s, "a"); }},
-        {"setCookie path", [](Cgi& cgi, const std::string& s) { CookieOptions o; o.path = s; cgi.setCookie("a", "b", o); }},
-        {"setCookie domain", [](Cgi& cgi, const std::string& s) { CookieOptions o; o.domain = s; cgi.setCookie("a", "b", o); }},
+        {"setCookie path",
+         [](Cgi& cgi, const std::string& s) {
+             CookieOptions o;
+             o.path = s;
+             cgi.setCookie("a", "b", o);
+         }},
+        {"setCookie domain",
+         [](Cgi& cgi, const std::string& s) {
+             CookieOptions o;
+             o.domain = s;
+             cgi.setCookie("a", "b", o);
+         }},
         {"clearCookie", [](Cgi& cgi, const std::string& s) { cgi.clearCookie(s); }},
         {"header value", [](Cgi& cgi, const std::string& s) { cgi.header("X-Set", s); }},
         {"header name", [](Cgi& cgi, const std::string& s) { cgi.header(s, "a"); }},
@@ -77,7 +87,7 @@ std::vector<Setter> setters() {
     };
 }
 
-}
+} // namespace
 
 TEST_CASE("status, type, location, caching and fields go out as they were set", "[cgi]") {
     const auto reply = ask([](Cgi& cgi) {
@@ -103,7 +113,8 @@ TEST_CASE("a status may be set as a number, with or without a phrase of one's ow
     CHECK(ask([](Cgi& cgi) { cgi.setResponseStatus("404"); }).head.starts_with("HTTP/1.1 404 Not Found\r\n"));
     CHECK(ask([](Cgi& cgi) { cgi.setResponseStatus(599); }).head.starts_with("HTTP/1.1 599 \r\n"));
     ask([](Cgi& cgi) {
-        for (const int status : {-1, 0, 100, 101, 199, 600, 1000}) CHECK_THROWS_AS(cgi.setResponseStatus(status), std::invalid_argument);
+        for (const int status : {-1, 0, 100, 101, 199, 600, 1000})
+            CHECK_THROWS_AS(cgi.setResponseStatus(status), std::invalid_argument);
         for (const char* status : {"", "x", "20", "2000", "200OK", "abc Fine", "100 Continue", "600 x", " 200"})
             CHECK_THROWS_AS(cgi.setResponseStatus(status), std::invalid_argument);
     });
@@ -149,8 +160,9 @@ TEST_CASE("cookies are set with their options and cleared with the same", "[cgi]
 
 TEST_CASE("no string that is set breaks out of its field", "[cgi]") {
     std::mt19937 random(1);
-    const std::string dangerous[] = {"\r\nX-Evil: 1", "\nX-Evil: 1", "\rX-Evil: 1", "a\r\n\r\nevil", "a\r", "a\n", std::string("a\0b", 3),
-                                     "\r\n", "\n", std::string(1, '\0')};
+    const std::string dangerous[] = {
+        "\r\nX-Evil: 1",        "\nX-Evil: 1", "\rX-Evil: 1", "a\r\n\r\nevil",     "a\r", "a\n",
+        std::string("a\0b", 3), "\r\n",        "\n",          std::string(1, '\0')};
     for (const auto& setter : setters()) {
         for (const auto& value : dangerous) {
             CAPTURE(setter.name, value);
@@ -185,10 +197,12 @@ TEST_CASE("no string that is set breaks out of its field", "[cgi]") {
 
 TEST_CASE("fields that frame the reply or the connection are not the handler's", "[cgi]") {
     const auto reply = ask([](Cgi& cgi) {
-        for (const char* name : {"Connection", "content-length", "Transfer-Encoding", "Upgrade", "Keep-Alive", "Trailer", "TE", "Date",
-                                 "Status", "Proxy-Connection", "Sec-WebSocket-Accept", "sec-websocket-protocol", "Sec-WebSocket-Extensions"})
+        for (const char* name : {"Connection", "content-length", "Transfer-Encoding", "Upgrade", "Keep-Alive",
+                                 "Trailer", "TE", "Date", "Status", "Proxy-Connection", "Sec-WebSocket-Accept",
+                                 "sec-websocket-protocol", "Sec-WebSocket-Extensions"})
             CHECK_THROWS_AS(cgi.header(name, "x"), std::invalid_argument);
-        for (const char* name : {"", "a b", "a:", "ä", "a\tb"}) CHECK_THROWS_AS(cgi.header(name, "x"), std::invalid_argument);
+        for (const char* name : {"", "a b", "a:", "ä", "a\tb"})
+            CHECK_THROWS_AS(cgi.header(name, "x"), std::invalid_argument);
         cgi.write("whole", true);
     });
     CHECK(reply.body == "whole");
@@ -219,7 +233,7 @@ TEST_CASE("set-up calls come before the first byte; later they throw and change 
     CHECK_FALSE(reply.has("X"));
 
     reply = ask([&](Cgi& cgi) {
-        cgi.flush();  // the head is the first byte
+        cgi.flush(); // the head is the first byte
         tooLate(cgi);
     });
     CHECK(reply.status == 200);
@@ -244,7 +258,8 @@ TEST_CASE("a whole reply of text is packed for a client that takes gzip, and say
     CHECK(reply.body.size() < text.size() / 10);
     CHECK((inflated(reply.body) == text));
 
-    for (const std::string fields : {"", "Accept-Encoding: br\r\n", "Accept-Encoding: gzip;q=0\r\n", "Accept-Encoding: identity\r\n"}) {
+    for (const std::string fields :
+         {"", "Accept-Encoding: br\r\n", "Accept-Encoding: gzip;q=0\r\n", "Accept-Encoding: identity\r\n"}) {
         reply = ask(whole, fields);
         CAPTURE(fields);
         CHECK_FALSE(reply.has("Content-Encoding"));
@@ -316,13 +331,34 @@ TEST_CASE("nothing is packed that is small, no text, packed already, a part, or 
     CHECK(isPacked([](Cgi& cgi) { cgi.write(text, true); }));
     CHECK(isPacked([](Cgi& cgi) { cgi.writeJson(text); }));
     CHECK_FALSE(isPacked([](Cgi& cgi) { cgi.write("small", true); }));
-    CHECK_FALSE(isPacked([](Cgi& cgi) { cgi.setGzip(false); cgi.write(text, true); }));
-    CHECK_FALSE(isPacked([](Cgi& cgi) { cgi.setGzip(false); cgi.write(text); }));
-    CHECK_FALSE(isPacked([](Cgi& cgi) { cgi.setResponseContentType("image/png"); cgi.write(text, true); }));
-    CHECK_FALSE(isPacked([](Cgi& cgi) { cgi.setResponseContentType("text/event-stream"); cgi.write(text); }));
-    CHECK_FALSE(isPacked([](Cgi& cgi) { cgi.header("Content-Encoding", "br"); cgi.write(text, true); }));
-    CHECK_FALSE(isPacked([](Cgi& cgi) { cgi.header("content-encoding", "br"); cgi.write(text, true); }));
-    CHECK_FALSE(isPacked([](Cgi& cgi) { cgi.setResponseStatus(206); cgi.write(text, true); }));
+    CHECK_FALSE(isPacked([](Cgi& cgi) {
+        cgi.setGzip(false);
+        cgi.write(text, true);
+    }));
+    CHECK_FALSE(isPacked([](Cgi& cgi) {
+        cgi.setGzip(false);
+        cgi.write(text);
+    }));
+    CHECK_FALSE(isPacked([](Cgi& cgi) {
+        cgi.setResponseContentType("image/png");
+        cgi.write(text, true);
+    }));
+    CHECK_FALSE(isPacked([](Cgi& cgi) {
+        cgi.setResponseContentType("text/event-stream");
+        cgi.write(text);
+    }));
+    CHECK_FALSE(isPacked([](Cgi& cgi) {
+        cgi.header("Content-Encoding", "br");
+        cgi.write(text, true);
+    }));
+    CHECK_FALSE(isPacked([](Cgi& cgi) {
+        cgi.header("content-encoding", "br");
+        cgi.write(text, true);
+    }));
+    CHECK_FALSE(isPacked([](Cgi& cgi) {
+        cgi.setResponseStatus(206);
+        cgi.write(text, true);
+    }));
 }
 
 TEST_CASE("HEAD tells the fields of GET for packed replies, too", "[cgi]") {

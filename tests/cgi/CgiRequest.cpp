@@ -8,7 +8,8 @@ using namespace postern;
 namespace {
 
 // Runs the handler for this request; gives its reply.
-RawReply ask(const std::string& request, const Handler& handler, const HandlerSettings& handling = {}, const HttpSettings& settings = {}) {
+RawReply ask(const std::string& request, const Handler& handler, const HandlerSettings& handling = {},
+             const HttpSettings& settings = {}) {
     MemoryServer server(handler, settings, handling);
     auto replies = RawReply::takeAll(server.answer({request}));
     REQUIRE(replies.size() == 1);
@@ -28,31 +29,36 @@ std::string listed(const NameValues& values) {
 }
 
 std::string form(std::string_view body, std::string_view type = "application/x-www-form-urlencoded") {
-    return rawRequest("POST", "/", "Content-Type: " + std::string(type) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n", body);
+    return rawRequest(
+        "POST", "/",
+        "Content-Type: " + std::string(type) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n", body);
 }
 
-}
+} // namespace
 
 TEST_CASE("a handler sees its request as it was sent", "[cgi]") {
     std::string seen;
-    ask("PATCH /a%20b/./../c%2Fd?x=%201&y HTTP/1.1\r\nHost: example.org:8080\r\nOrigin: http://o\r\nReferer: http://r/\r\n"
+    ask("PATCH /a%20b/./../c%2Fd?x=%201&y HTTP/1.1\r\nHost: example.org:8080\r\nOrigin: http://o\r\nReferer: "
+        "http://r/\r\n"
         "User-Agent: tester/1\r\nAccept: text/*\r\nAuthorization: Basic eDp5\r\n\r\n",
         [&](Cgi& cgi) {
-            for (const auto part : {cgi.requestMethod(), cgi.requestUri(), cgi.pathInfo(), cgi.scriptName(), cgi.queryString(),
-                                    cgi.host(), cgi.origin(), cgi.referrer(), cgi.userAgent(), cgi.accept(), cgi.authorization(),
-                                    cgi.remoteAddress(), cgi.remoteUser()})
+            for (const auto part : {cgi.requestMethod(), cgi.requestUri(), cgi.pathInfo(), cgi.scriptName(),
+                                    cgi.queryString(), cgi.host(), cgi.origin(), cgi.referrer(), cgi.userAgent(),
+                                    cgi.accept(), cgi.authorization(), cgi.remoteAddress(), cgi.remoteUser()})
                 seen.append(part).append("|");
             seen += std::to_string(cgi.port()) + (cgi.https() ? " https" : " http");
         });
-    CHECK(seen == "PATCH|/a%20b/./../c%2Fd?x=%201&y|/c/d||x=%201&y|example.org:8080|http://o|http://r/|tester/1|text/*|Basic eDp5|"
+    CHECK(seen == "PATCH|/a%20b/./../c%2Fd?x=%201&y|/c/d||x=%201&y|example.org:8080|http://o|http://r/|tester/1|text/"
+                  "*|Basic eDp5|"
                   "127.0.0.1||80 http");
 }
 
 TEST_CASE("what a request does not say is empty", "[cgi]") {
     std::string seen;
     ask("GET / HTTP/1.0\r\n\r\n", [&](Cgi& cgi) {
-        for (const auto part : {cgi.queryString(), cgi.host(), cgi.origin(), cgi.referrer(), cgi.userAgent(), cgi.accept(),
-                                cgi.authorization(), cgi.requestHeader("X"), cgi.get("x"), cgi.post("x"), cgi.cookie("x")})
+        for (const auto part :
+             {cgi.queryString(), cgi.host(), cgi.origin(), cgi.referrer(), cgi.userAgent(), cgi.accept(),
+              cgi.authorization(), cgi.requestHeader("X"), cgi.get("x"), cgi.post("x"), cgi.cookie("x")})
             seen.append(part);
         seen += cgi.postBody();
         CHECK(cgi.get().empty());
@@ -126,11 +132,13 @@ TEST_CASE("post reads a form, and only a form", "[cgi]") {
         CHECK(joined(cgi.postArray("a")) == "[1][ä]");
         CHECK(cgi.post("b") == "x y");
         CHECK(listed(cgi.post()) == "a=1;b=x y;a=ä;");
-        CHECK(cgi.postBody() == "a=1&b=x+y&a=%C3%A4");  // still there
+        CHECK(cgi.postBody() == "a=1&b=x+y&a=%C3%A4"); // still there
         CHECK(cgi.get().empty());
     });
-    ask(form("a=1", "Application/X-WWW-Form-URLEncoded ; charset=utf-8"), [](Cgi& cgi) { CHECK(cgi.post("a") == "1"); });
-    for (const char* type : {"text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx"})
+    ask(form("a=1", "Application/X-WWW-Form-URLEncoded ; charset=utf-8"),
+        [](Cgi& cgi) { CHECK(cgi.post("a") == "1"); });
+    for (const char* type :
+         {"text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx"})
         ask(form("a=1", type), [](Cgi& cgi) {
             CHECK(cgi.post().empty());
             CHECK(cgi.postBody() == "a=1");
@@ -167,7 +175,9 @@ TEST_CASE("more parameters than allowed are a 413, as many as allowed are not", 
         return ask("GET /?" + query(count) + " HTTP/1.1\r\nHost: h\r\n\r\n", [](Cgi& cgi) { cgi.get(); }).status;
     };
     const auto postStatus = [&](size_t count, HandlerSettings handling = {}) {
-        return ask(form(query(count)), [](Cgi& cgi) { cgi.post(); }, handling).status;
+        return ask(
+                   form(query(count)), [](Cgi& cgi) { cgi.post(); }, handling)
+            .status;
     };
     CHECK(getStatus(1000) == 200);
     CHECK(getStatus(1001) == 413);
@@ -218,14 +228,16 @@ TEST_CASE("a handler may answer a body that is too large itself", "[cgi]") {
 
 TEST_CASE("the environment is what a CGI program would have", "[cgi]") {
     NameValues variables;
-    ask(rawRequest("POST", "/a%20b?c=d", "Content-Type: text/x\r\nContent-Length: 2\r\nX-Y: z\r\nCookie: k=v\r\n", "ab"),
+    ask(rawRequest("POST", "/a%20b?c=d", "Content-Type: text/x\r\nContent-Length: 2\r\nX-Y: z\r\nCookie: k=v\r\n",
+                   "ab"),
         [&](Cgi& cgi) { variables = cgi.environment(); });
-    for (const auto& [name, value] : {std::pair("GATEWAY_INTERFACE", "CGI/1.1"), std::pair("SERVER_PROTOCOL", "HTTP/1.1"),
-                                      std::pair("REQUEST_METHOD", "POST"), std::pair("REQUEST_URI", "/a%20b?c=d"),
-                                      std::pair("PATH_INFO", "/a b"), std::pair("QUERY_STRING", "c=d"), std::pair("SCRIPT_NAME", ""),
-                                      std::pair("SERVER_NAME", "test"), std::pair("SERVER_PORT", "80"), std::pair("REMOTE_ADDR", "127.0.0.1"),
-                                      std::pair("CONTENT_TYPE", "text/x"), std::pair("CONTENT_LENGTH", "2"), std::pair("HTTP_X_Y", "z"),
-                                      std::pair("HTTP_COOKIE", "k=v"), std::pair("HTTP_HOST", "test")}) {
+    for (const auto& [name, value] :
+         {std::pair("GATEWAY_INTERFACE", "CGI/1.1"), std::pair("SERVER_PROTOCOL", "HTTP/1.1"),
+          std::pair("REQUEST_METHOD", "POST"), std::pair("REQUEST_URI", "/a%20b?c=d"), std::pair("PATH_INFO", "/a b"),
+          std::pair("QUERY_STRING", "c=d"), std::pair("SCRIPT_NAME", ""), std::pair("SERVER_NAME", "test"),
+          std::pair("SERVER_PORT", "80"), std::pair("REMOTE_ADDR", "127.0.0.1"), std::pair("CONTENT_TYPE", "text/x"),
+          std::pair("CONTENT_LENGTH", "2"), std::pair("HTTP_X_Y", "z"), std::pair("HTTP_COOKIE", "k=v"),
+          std::pair("HTTP_HOST", "test")}) {
         CAPTURE(name);
         CHECK(variables.contains(name));
         CHECK(variables[name] == value);

@@ -34,7 +34,7 @@ const std::string expects = "Expect: 100-continue\r\n";
 const std::string byChunks = "Transfer-Encoding: chunked\r\n";
 std::string length(size_t size) { return "Content-Length: " + std::to_string(size) + "\r\n"; }
 
-}
+} // namespace
 
 TEST_CASE("a body arrives whole whatever its size and its chunks", "[gateway][threads]") {
     TestServer server(tell);
@@ -64,9 +64,12 @@ TEST_CASE("a body larger than any buffer is streamed piece by piece", "[gateway]
 TEST_CASE("extensions and trailers of chunks reach neither the body nor the fields", "[gateway]") {
     MemoryServer server([](Cgi& cgi) {
         const auto body = cgi.postBody();
-        cgi.write(body + '|' + std::string(cgi.requestHeader("X-Trailer")) + std::string(cgi.environment()["HTTP_X_TRAILER"]), true);
+        cgi.write(body + '|' + std::string(cgi.requestHeader("X-Trailer")) +
+                      std::string(cgi.environment()["HTTP_X_TRAILER"]),
+                  true);
     });
-    const auto request = rawRequest("POST", "/", byChunks, "3;a=b\r\nabc\r\n2;c\r\nde\r\n0\r\nX-Trailer: 1\r\nHost: evil\r\n\r\n");
+    const auto request =
+        rawRequest("POST", "/", byChunks, "3;a=b\r\nabc\r\n2;c\r\nde\r\n0\r\nX-Trailer: 1\r\nHost: evil\r\n\r\n");
     forEachFragmentation(request, [&](const Fragments& pieces) {
         const auto replies = RawReply::takeAll(server.answer(pieces));
         REQUIRE(replies.size() == 1);
@@ -102,7 +105,8 @@ TEST_CASE("a handler may lower and raise the limit for itself", "[gateway]") {
 TEST_CASE("a client that waits for 100 gets it when the handler reads, and then its reply", "[gateway][threads]") {
     TestServer server(tell);
     RawClient client(server);
-    for (const auto& [field, body] : {std::pair(length(5), std::string("hello")), std::pair(byChunks, chunksOf("hello", 2))}) {
+    for (const auto& [field, body] :
+         {std::pair(length(5), std::string("hello")), std::pair(byChunks, chunksOf("hello", 2))}) {
         client.send(rawRequest("POST", "/", field + expects));
         const auto go = client.receiveReply();
         CHECK(go.status == 100);
@@ -121,12 +125,13 @@ TEST_CASE("no 100 for a body that has come already", "[gateway]") {
     CHECK(replies[0].body == "got hello");
 }
 
-TEST_CASE("no 100 for a body that is refused, and the connection ends, since the body may come or not", "[gateway][threads]") {
+TEST_CASE("no 100 for a body that is refused, and the connection ends, since the body may come or not",
+          "[gateway][threads]") {
     HttpSettings settings;
     settings.limits.bodyBytes = 100;
     TestServer server(tell, settings);
-    for (const auto& [path, size, status] :
-         {std::tuple("/", 101, 413), std::tuple("/one-byte", 2, 413), std::tuple("/refuse", 5, 403), std::tuple("/deaf", 5, 200)}) {
+    for (const auto& [path, size, status] : {std::tuple("/", 101, 413), std::tuple("/one-byte", 2, 413),
+                                             std::tuple("/refuse", 5, 403), std::tuple("/deaf", 5, 200)}) {
         CAPTURE(path);
         RawClient client(server);
         const auto reply = client.request(rawRequest("POST", path, length(static_cast<size_t>(size)) + expects));
@@ -139,8 +144,8 @@ TEST_CASE("no 100 for a body that is refused, and the connection ends, since the
 
 TEST_CASE("no 100 for HTTP/1.0 or without a body", "[gateway]") {
     MemoryServer server(tell);
-    const auto old = RawReply::takeAll(
-        server.answer({"POST / HTTP/1.0\r\nContent-Length: 5\r\n" + expects + "\r\n", "hello"}));
+    const auto old =
+        RawReply::takeAll(server.answer({"POST / HTTP/1.0\r\nContent-Length: 5\r\n" + expects + "\r\n", "hello"}));
     REQUIRE(old.size() == 1);
     CHECK(old[0].body == "got hello");
     const auto none = RawReply::takeAll(server.answer({rawRequest("POST", "/", expects), rawRequest("GET", "/next")}));
@@ -148,9 +153,11 @@ TEST_CASE("no 100 for HTTP/1.0 or without a body", "[gateway]") {
     CHECK(none[0].body == "got ");
 }
 
-TEST_CASE("a body that ends early fails the handler's reading, and a client that only half-closed reads why", "[gateway][threads]") {
+TEST_CASE("a body that ends early fails the handler's reading, and a client that only half-closed reads why",
+          "[gateway][threads]") {
     TestServer server(tell);
-    for (const auto& request : {rawRequest("POST", "/", length(10), "hello"), rawRequest("POST", "/", byChunks, "5\r\nhello\r\n")}) {
+    for (const auto& request :
+         {rawRequest("POST", "/", length(10), "hello"), rawRequest("POST", "/", byChunks, "5\r\nhello\r\n")}) {
         RawClient client(server);
         client.send(request);
         client.finishSending();
@@ -180,7 +187,8 @@ TEST_CASE("a client that resets in the middle of its body ends its handler and n
         client.reset();
     }
     const auto until = std::chrono::steady_clock::now() + testPatience;
-    while (ended == 0 && std::chrono::steady_clock::now() < until) CHECK(RawClient(server).request(rawRequest("GET", "/next")).body == "fine");
+    while (ended == 0 && std::chrono::steady_clock::now() < until)
+        CHECK(RawClient(server).request(rawRequest("GET", "/next")).body == "fine");
     CHECK(ended == 1);
 }
 
@@ -197,7 +205,8 @@ TEST_CASE("a reply may begin while the request's body still comes", "[gateway][t
     std::string got;
     for (int i = 0; i < 5; ++i) {
         client.send("4\r\nping\r\n");
-        while (got.find("4\r\nping\r\n", got.size() < 9 ? 0 : got.size() - 9) == std::string::npos) got += client.receive(1);
+        while (got.find("4\r\nping\r\n", got.size() < 9 ? 0 : got.size() - 9) == std::string::npos)
+            got += client.receive(1);
         got += '|';
     }
     client.send("0\r\n\r\n");

@@ -38,15 +38,17 @@ struct Gate {
     bool waitFor(int count) const {
         const auto until = std::chrono::steady_clock::now() + testPatience;
         while (waiting < count)
-            if (std::chrono::steady_clock::now() > until) return false;
-            else std::this_thread::yield();
+            if (std::chrono::steady_clock::now() > until)
+                return false;
+            else
+                std::this_thread::yield();
         return true;
     }
 };
 
 const std::string closing = "Connection: close\r\n";
 
-}
+} // namespace
 
 TEST_CASE("at the limit of connections the one that is idle longest makes room", "[gateway][threads]") {
     HttpSettings settings;
@@ -57,11 +59,12 @@ TEST_CASE("at the limit of connections the one that is idle longest makes room",
         clients.emplace_back(server);
         CHECK(clients.back().request(rawRequest("GET", "/")).status == 200);
     }
-    CHECK(clients[0].request(rawRequest("GET", "/again")).status == 200);  // now the second is idle longest
+    CHECK(clients[0].request(rawRequest("GET", "/again")).status == 200); // now the second is idle longest
     clients.emplace_back(server);
     CHECK(clients[3].request(rawRequest("GET", "/new")).body == "served /new");
     CHECK(clients[1].receiveAll().empty());
-    for (const size_t stays : {0U, 2U, 3U}) CHECK(clients[stays].request(rawRequest("GET", "/still")).body == "served /still");
+    for (const size_t stays : {0U, 2U, 3U})
+        CHECK(clients[stays].request(rawRequest("GET", "/still")).body == "served /still");
 }
 
 TEST_CASE("a limit of one connection still serves one after the other", "[gateway][threads]") {
@@ -109,8 +112,10 @@ TEST_CASE("a WebSocket counts as a connection until it ends", "[gateway][threads
         },
         settings);
     std::optional<RawClient> websocket(std::in_place, server);
-    CHECK(websocket->request(rawRequest("GET", "/", "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))
+    CHECK(websocket
+              ->request(rawRequest("GET", "/",
+                                   "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))
               .status == 101);
     RawClient next(server);
     next.send(rawRequest("GET", "/next", closing));
@@ -130,7 +135,8 @@ TEST_CASE("hundreds of idle and half-asking clients do not keep others from bein
     }
     RawClient client(server);
     for (int i = 0; i < 50; ++i) CHECK(client.request(rawRequest("GET", "/")).status == 200);
-    for (auto& one : slow) one.send((&one - slow.data()) % 2 == 0 ? rawRequest("GET", "/") : "TP/1.1\r\nHost: h\r\n\r\n");
+    for (auto& one : slow)
+        one.send((&one - slow.data()) % 2 == 0 ? rawRequest("GET", "/") : "TP/1.1\r\nHost: h\r\n\r\n");
     for (auto& one : slow) CHECK(one.receiveReply().body == "served /");
 }
 
@@ -207,15 +213,17 @@ TEST_CASE("an orderly end answers every request that was accepted, and says clos
 TEST_CASE("whoever had connected before the end is served, even if nobody had accepted it yet", "[gateway][threads]") {
     HttpSettings settings;
     settings.lingerTimeout = 50ms;
-    settings.maxConnections = 5;  // the last ones are not turned away for it
+    settings.maxConnections = 5; // the last ones are not turned away for it
     std::atomic<bool> stuck{false}, go{false};
-    TestServer server([&](Cgi& cgi) {
-        if (cgi.pathInfo() == "/block") {
-            stuck = true;
-            while (!go) std::this_thread::yield();
-        }
-        tell(cgi);
-    }, settings);
+    TestServer server(
+        [&](Cgi& cgi) {
+            if (cgi.pathInfo() == "/block") {
+                stuck = true;
+                while (!go) std::this_thread::yield();
+            }
+            tell(cgi);
+        },
+        settings);
     RawClient blocking(server);
     blocking.send(rawRequest("GET", "/block"));
     const auto until = std::chrono::steady_clock::now() + testPatience;
@@ -247,7 +255,8 @@ TEST_CASE("an end that takes too long cuts what is left", "[gateway][threads]") 
     CHECK_THROWS(client.receiveReply());
 }
 
-TEST_CASE("no request is lost when the server ends under load: each is answered whole or was never begun", "[gateway][threads]") {
+TEST_CASE("no request is lost when the server ends under load: each is answered whole or was never begun",
+          "[gateway][threads]") {
     HttpSettings settings;
     settings.drainGrace = 50ms;
     std::atomic<int> served{0};

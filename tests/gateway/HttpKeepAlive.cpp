@@ -19,7 +19,7 @@ void tell(Cgi& cgi) {
 
 std::string lengthOf(std::string_view body) { return "Content-Length: " + std::to_string(body.size()) + "\r\n"; }
 
-}
+} // namespace
 
 TEST_CASE("a connection serves one request after the other until the client closes it", "[gateway][threads]") {
     TestServer server(tell);
@@ -52,7 +52,8 @@ TEST_CASE("a hundred requests in one segment get their replies in order", "[gate
 TEST_CASE("a HEAD between other pipelined requests gets no body and shifts nothing", "[gateway]") {
     MemoryServer server(tell);
     const auto replies = RawReply::takeAll(
-        server.answer({rawRequest("GET", "/1") + rawRequest("HEAD", "/2") + rawRequest("GET", "/3", closing)}), {"GET", "HEAD", "GET"});
+        server.answer({rawRequest("GET", "/1") + rawRequest("HEAD", "/2") + rawRequest("GET", "/3", closing)}),
+        {"GET", "HEAD", "GET"});
     REQUIRE(replies.size() == 3);
     CHECK(replies[0].body == "GET /1 ");
     CHECK(replies[1].field("Content-Length") == std::to_string(std::string("HEAD /2 ").size()));
@@ -77,7 +78,8 @@ TEST_CASE("what follows a request that asked to close is not served", "[gateway]
     for (const std::string field : {"Connection: close\r\n", "Connection: Close\r\n", "Connection: x, close , y\r\n",
                                     "Connection: x\r\nConnection: close\r\n", "Connection: keep-alive, close\r\n"}) {
         CAPTURE(field);
-        const auto replies = RawReply::takeAll(server.answer({rawRequest("GET", "/1", field) + rawRequest("GET", "/2")}));
+        const auto replies =
+            RawReply::takeAll(server.answer({rawRequest("GET", "/1", field) + rawRequest("GET", "/2")}));
         REQUIRE(replies.size() == 1);
         CHECK(replies[0].saysClose());
         CHECK(replies[0].body == "GET /1 ");
@@ -86,9 +88,11 @@ TEST_CASE("what follows a request that asked to close is not served", "[gateway]
 
 TEST_CASE("only the token close closes", "[gateway]") {
     MemoryServer server(tell);
-    for (const std::string field : {"Connection: closed\r\n", "Connection: not-close\r\n", "Connection: x\r\n", "X: close\r\n"}) {
+    for (const std::string field :
+         {"Connection: closed\r\n", "Connection: not-close\r\n", "Connection: x\r\n", "X: close\r\n"}) {
         CAPTURE(field);
-        const auto replies = RawReply::takeAll(server.answer({rawRequest("GET", "/1", field) + rawRequest("GET", "/2")}));
+        const auto replies =
+            RawReply::takeAll(server.answer({rawRequest("GET", "/1", field) + rawRequest("GET", "/2")}));
         REQUIRE(replies.size() == 2);
         CHECK_FALSE(replies[0].has("Connection"));
     }
@@ -142,12 +146,14 @@ TEST_CASE("a body that the handler did not read is not taken for the next reques
 TEST_CASE("a large body that the handler did not read ends the connection instead of being read", "[gateway]") {
     MemoryServer server(tell);
     const std::string small(256 * 1024, 'x'), large(256 * 1024 + 1, 'x');
-    auto replies = RawReply::takeAll(server.answer({rawRequest("POST", "/deaf", lengthOf(small), small) + rawRequest("GET", "/next")}));
+    auto replies = RawReply::takeAll(
+        server.answer({rawRequest("POST", "/deaf", lengthOf(small), small) + rawRequest("GET", "/next")}));
     REQUIRE(replies.size() == 2);
     CHECK_FALSE(replies[0].has("Connection"));
     CHECK(replies[1].body == "GET /next ");
 
-    replies = RawReply::takeAll(server.answer({rawRequest("POST", "/deaf", lengthOf(large), large) + rawRequest("GET", "/next")}));
+    replies = RawReply::takeAll(
+        server.answer({rawRequest("POST", "/deaf", lengthOf(large), large) + rawRequest("GET", "/next")}));
     REQUIRE(replies.size() == 1);
     CHECK(replies[0].body == "deaf");
     CHECK(replies[0].saysClose());
@@ -162,8 +168,8 @@ TEST_CASE("one request leaves nothing behind for the next on its connection", "[
             cgi.setMaxBody(1);
             cgi.setGzip(false);
         }
-        cgi.write(std::string(cgi.host()) + ' ' + std::string(cgi.cookie("c")) + ' ' + std::string(cgi.queryString()) + ' ' +
-                      std::string(cgi.authorization()) + ' ' + cgi.postBody(),
+        cgi.write(std::string(cgi.host()) + ' ' + std::string(cgi.cookie("c")) + ' ' + std::string(cgi.queryString()) +
+                      ' ' + std::string(cgi.authorization()) + ' ' + cgi.postBody(),
                   true);
     });
     const auto first = "GET /first?q HTTP/1.1\r\nHost: one\r\nCookie: c=1\r\nAuthorization: Basic x\r\n\r\n";
@@ -184,15 +190,20 @@ TEST_CASE("any mix of requests, cut anywhere, gives each its own reply in order"
         std::string bytes;
         std::vector<std::string> methods, expected;
         for (size_t i = 0, count = 1 + random() % 20; i < count; ++i) {
-            const std::string body(random() % 50 == 0 ? 5000 + random() % 20'000 : random() % 40, static_cast<char>('a' + i));
+            const std::string body(random() % 50 == 0 ? 5000 + random() % 20'000 : random() % 40,
+                                   static_cast<char>('a' + i));
             const std::string path = random() % 4 == 0 ? "/deaf" : "/" + std::to_string(i);
             methods.push_back(random() % 5 == 0 ? "HEAD" : random() % 2 ? "POST" : "GET");
             const auto& method = methods.back();
             char size[20];
             std::snprintf(size, sizeof size, "%zx", body.size());
-            if (body.empty()) bytes += rawRequest(method, path);
-            else if (random() % 2) bytes += rawRequest(method, path, lengthOf(body), body);
-            else bytes += rawRequest(method, path, "Transfer-Encoding: chunked\r\n", size + ("\r\n" + body + "\r\n0\r\n\r\n"));
+            if (body.empty())
+                bytes += rawRequest(method, path);
+            else if (random() % 2)
+                bytes += rawRequest(method, path, lengthOf(body), body);
+            else
+                bytes += rawRequest(method, path, "Transfer-Encoding: chunked\r\n",
+                                    size + ("\r\n" + body + "\r\n0\r\n\r\n"));
             expected.push_back(method == "HEAD" ? "" : path == "/deaf" ? "deaf" : method + ' ' + path + ' ' + body);
         }
         Fragments pieces;

@@ -21,7 +21,9 @@ struct Case {
 std::string get(const std::string& lines) { return "GET / HTTP/1.1\r\n" + lines + "\r\n"; }
 std::string field(const std::string& line) { return get("Host: h\r\n" + line + "\r\n"); }
 std::string line(const std::string& requestLine) { return requestLine + "\r\nHost: h\r\n\r\n"; }
-std::string post(const std::string& lines, const std::string& body) { return "POST / HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n" + body; }
+std::string post(const std::string& lines, const std::string& body) {
+    return "POST / HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n" + body;
+}
 std::string chunked(const std::string& body) { return post("Transfer-Encoding: chunked\r\n", body); }
 std::string host(const std::string& value) { return get("Host: " + value + "\r\n"); }
 
@@ -107,7 +109,8 @@ std::vector<Case> refusedHeads() {
         {"length of 30 digits", post("Content-Length: 000000000000000000000000000005\r\n", "hello"), 400},
         {"coding in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
         {"two codings", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), 400},
-        {"two codings, one of them identity", post("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), 400},
+        {"two codings, one of them identity",
+         post("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), 400},
         {"coding gzip", post("Transfer-Encoding: gzip\r\n", ""), 501},
         {"coding identity", post("Transfer-Encoding: identity\r\n", ""), 501},
         {"gzip, chunked", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501},
@@ -116,7 +119,11 @@ std::vector<Case> refusedHeads() {
         {"xchunked", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n"), 501},
         {"chunked with a parameter", post("Transfer-Encoding: chunked;q=1\r\n", "0\r\n\r\n"), 501},
         {"quoted chunked", post("Transfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n"), 501},
-        {"coding with a vertical tab", post("Transfer-Encoding: \x0b" "chunked\r\n", "0\r\n\r\n"), 400},
+        {"coding with a vertical tab",
+         post("Transfer-Encoding: \x0b"
+              "chunked\r\n",
+              "0\r\n\r\n"),
+         400},
         {"unknown expectation", post("Expect: 200-ok\r\nContent-Length: 1\r\n", "x"), 417},
         {"disguised expectation", post("Expect: y 100-continue\r\nContent-Length: 1\r\n", "x"), 417},
         {"list of expectations", post("Expect: 100-continue, x\r\nContent-Length: 1\r\n", "x"), 417},
@@ -157,7 +164,8 @@ std::vector<Case> refusedBodies() {
         {"chunks that never end", chunked("5\r\nhel"), 400},
         {"length over the limit", post("Content-Length: 101\r\n", std::string(101, 'x')), 413},
         {"chunk over the limit", chunked("65\r\n" + std::string(101, 'x') + "\r\n0\r\n\r\n"), 413},
-        {"chunks over the limit", chunked("32\r\n" + std::string(50, 'x') + "\r\n33\r\n" + std::string(51, 'x') + "\r\n0\r\n\r\n"), 413},
+        {"chunks over the limit",
+         chunked("32\r\n" + std::string(50, 'x') + "\r\n33\r\n" + std::string(51, 'x') + "\r\n0\r\n\r\n"), 413},
     };
 }
 
@@ -192,8 +200,10 @@ std::vector<Case> accepted() {
         {"extensions", chunked("5;a;b=c;d=\"e\\\"f\"\r\nhello\r\n0;z\r\n\r\n"), 200},
         {"trailers", chunked("5\r\nhello\r\n0\r\nX: y\r\nContent-Length: 9\r\n\r\n"), 200},
         {"length at the limit", post("Content-Length: 100\r\n", std::string(100, 'x')), 200},
-        {"chunks at the limit", chunked("32\r\n" + std::string(50, 'x') + "\r\n32\r\n" + std::string(50, 'x') + "\r\n0\r\n\r\n"), 200},
-        {"upgrade to something unknown", field("Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"), 200},
+        {"chunks at the limit",
+         chunked("32\r\n" + std::string(50, 'x') + "\r\n32\r\n" + std::string(50, 'x') + "\r\n0\r\n\r\n"), 200},
+        {"upgrade to something unknown",
+         field("Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"), 200},
         {"expectation in capitals", post("Expect: 100-CONTINUE\r\nContent-Length: 1\r\n", "x"), 200},
     };
 }
@@ -208,7 +218,7 @@ void dropContinue(std::vector<RawReply>& replies) {
     std::erase_if(replies, [](const RawReply& reply) { return reply.status == 100; });
 }
 
-}
+} // namespace
 
 TEST_CASE("what could be read in two ways is refused, with a close, a reason and a log line", "[gateway][threads]") {
     TestServer server(tell, smallBodies());
@@ -284,8 +294,8 @@ TEST_CASE("the verdict is the same however the bytes arrive", "[gateway]") {
 
 TEST_CASE("a malformed body that the handler ignored ends the connection after its reply", "[gateway]") {
     MemoryServer server(tell);
-    const auto replies = RawReply::takeAll(server.answer(
-        {rawRequest("POST", "/deaf", "Transfer-Encoding: chunked\r\n", "5\r\nhello?\r\n0\r\n\r\n" + rawRequest("GET", "/never"))}));
+    const auto replies = RawReply::takeAll(server.answer({rawRequest(
+        "POST", "/deaf", "Transfer-Encoding: chunked\r\n", "5\r\nhello?\r\n0\r\n\r\n" + rawRequest("GET", "/never"))}));
     REQUIRE(replies.size() == 1);
     CHECK(replies[0].body == "deaf");
 }
@@ -390,7 +400,8 @@ TEST_CASE("an HTTP/1.1 smuggler's second request is never served", "[gateway]") 
         chunked("0;\n\r\n" + hidden),
         chunked("1\r\nx" + hidden),
         "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 9\r\n"
-        "Content-Length: " + length + "\r\n\r\n" + hidden,
+        "Content-Length: " +
+            length + "\r\n\r\n" + hidden,
     };
     for (const auto& attempt : attempts) {
         CAPTURE(attempt);

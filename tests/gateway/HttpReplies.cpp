@@ -51,12 +51,13 @@ const std::string oldRequest(const std::string& path, const std::string& fields 
     return "GET " + path + " HTTP/1.0\r\n" + fields + "\r\n";
 }
 
-}
+} // namespace
 
 TEST_CASE("a whole reply has a length, a streamed one has chunks", "[gateway]") {
     MemoryServer server(reply);
-    const auto replies = RawReply::takeAll(server.answer({rawRequest("GET", "/whole") + rawRequest("GET", "/streamed") +
-                                                          rawRequest("GET", "/empty") + rawRequest("GET", "/nothing")}));
+    const auto replies =
+        RawReply::takeAll(server.answer({rawRequest("GET", "/whole") + rawRequest("GET", "/streamed") +
+                                         rawRequest("GET", "/empty") + rawRequest("GET", "/nothing")}));
     REQUIRE(replies.size() == 4);
     CHECK(replies[0].field("Content-Length") == "5");
     CHECK_FALSE(replies[0].chunked);
@@ -82,17 +83,20 @@ TEST_CASE("HTTP/1.0 gets no chunks: a streamed reply ends with the connection", 
         CHECK(replies[0].saysClose());
         CHECK(replies[0].body == "hello");
     }
-    const auto whole = RawReply::takeAll(server.answer({oldRequest("/whole", "Connection: keep-alive\r\n") + oldRequest("/whole")}));
+    const auto whole =
+        RawReply::takeAll(server.answer({oldRequest("/whole", "Connection: keep-alive\r\n") + oldRequest("/whole")}));
     REQUIRE(whole.size() == 2);
     CHECK(whole[0].body == "hello");
 }
 
 TEST_CASE("the reply to HEAD is that to GET without its body", "[gateway]") {
     MemoryServer server(reply);
-    for (const std::string path : {"/whole", "/streamed", "/empty", "/nothing", "/http-error", "/early", "/not-modified"}) {
+    for (const std::string path :
+         {"/whole", "/streamed", "/empty", "/nothing", "/http-error", "/early", "/not-modified"}) {
         CAPTURE(path);
         const auto get = RawReply::takeAll(server.answer({rawRequest("GET", path)}));
-        const auto head = RawReply::takeAll(server.answer({rawRequest("HEAD", path) + rawRequest("GET", "/whole")}), {"HEAD", "GET"});
+        const auto head =
+            RawReply::takeAll(server.answer({rawRequest("HEAD", path) + rawRequest("GET", "/whole")}), {"HEAD", "GET"});
         REQUIRE(get.size() == 1);
         REQUIRE(head.size() == 2);
         CHECK(head[0].status == get[0].status);
@@ -104,21 +108,26 @@ TEST_CASE("the reply to HEAD is that to GET without its body", "[gateway]") {
 
 TEST_CASE("204 and 304 have no body and no length, whatever the handler writes", "[gateway]") {
     MemoryServer server(reply);
-    for (const auto& [path, status] : {std::pair("/no-content", 204), std::pair("/no-content-with-body", 204), std::pair("/not-modified", 304)}) {
+    for (const auto& [path, status] :
+         {std::pair("/no-content", 204), std::pair("/no-content-with-body", 204), std::pair("/not-modified", 304)}) {
         CAPTURE(path);
-        const auto answer = server.answer({rawRequest("GET", path) + rawRequest("GET", "/whole", "Connection: close\r\n")});
+        const auto answer =
+            server.answer({rawRequest("GET", path) + rawRequest("GET", "/whole", "Connection: close\r\n")});
         const auto replies = RawReply::takeAll(answer);
         REQUIRE(replies.size() == 2);
         CHECK(replies[0].status == status);
         CHECK_FALSE(replies[0].chunked);
         CHECK_FALSE(replies[0].has("Content-Type"));
-        if (status == 204) CHECK_FALSE(replies[0].has("Content-Length"));
-        else CHECK(replies[0].field("ETag") == "\"x\"");
+        if (status == 204)
+            CHECK_FALSE(replies[0].has("Content-Length"));
+        else
+            CHECK(replies[0].field("ETag") == "\"x\"");
         CHECK(replies[1].body == "hello");
     }
 }
 
-TEST_CASE("a failure before the reply is a plain 500 that tells nothing, and the connection goes on", "[gateway][threads]") {
+TEST_CASE("a failure before the reply is a plain 500 that tells nothing, and the connection goes on",
+          "[gateway][threads]") {
     TestServer server(reply);
     RawClient client(server);
     for (const std::string path : {"/early", "/odd", "/odd-http-error"}) {
@@ -144,8 +153,9 @@ TEST_CASE("a failure tells its text when the program runs for its developer", "[
 
 TEST_CASE("an HttpError is its status and its text, and nothing of what was set before", "[gateway]") {
     MemoryServer server(reply);
-    const auto replies = RawReply::takeAll(server.answer(
-        {rawRequest("GET", "/http-error") + rawRequest("GET", "/bare-http-error") + rawRequest("GET", "/with-fields")}));
+    const auto replies =
+        RawReply::takeAll(server.answer({rawRequest("GET", "/http-error") + rawRequest("GET", "/bare-http-error") +
+                                         rawRequest("GET", "/with-fields")}));
     REQUIRE(replies.size() == 3);
     CHECK(replies[0].status == 404);
     CHECK(replies[0].body == "404 Not Found: no such thing\n");
@@ -167,7 +177,7 @@ TEST_CASE("a failure in the middle of a reply cuts it so that the client notices
     }
     RawClient old(server);
     old.send(oldRequest("/late-flushed"));
-    CHECK(old.waitForEnd() == RawClient::End::reset);  // a plain end would look like a whole reply
+    CHECK(old.waitForEnd() == RawClient::End::reset); // a plain end would look like a whole reply
     CHECK(RawClient(server).request(rawRequest("GET", "/whole")).body == "hello");
 }
 
@@ -197,7 +207,8 @@ TEST_CASE("the access record of each request has its status, its bytes and its h
         CHECK(RawReply::takeAll(client.receiveAll(), {"GET", "HEAD", "GET"}).size() == 4);
     }
     const std::lock_guard lock(mutex);
-    CHECK(records == std::vector<std::string>{"GET /whole 200 5", "HEAD /whole 200 0", "GET /streamed 200 5", "GET /http-error 404 29"});
+    CHECK(records == std::vector<std::string>{"GET /whole 200 5", "HEAD /whole 200 0", "GET /streamed 200 5",
+                                              "GET /http-error 404 29"});
 }
 
 TEST_CASE("a reply is sent when the handler waits, not only when it returns", "[gateway][threads]") {

@@ -21,7 +21,7 @@ bool eventually(const std::function<bool()>& holds) {
     return true;
 }
 
-}
+} // namespace
 
 TEST_CASE("a head that does not end in time gets a 408, however steadily its bytes drip", "[gateway][threads]") {
     HttpSettings settings;
@@ -96,7 +96,7 @@ TEST_CASE("the idle time does not run while a request is served", "[gateway][thr
     RawClient client(server);
     client.send(rawRequest("GET", "/"));
     REQUIRE(eventually([&] { return waiting.load(); }));
-    CHECK(RawClient(server).receiveAll().empty());  // began later, and its time is up
+    CHECK(RawClient(server).receiveAll().empty()); // began later, and its time is up
     server.onLoop([&] { release->set(); });
     CHECK(client.receiveReply().body == "slow");
 }
@@ -186,7 +186,8 @@ TEST_CASE("a client that never closes after the last reply is left after the lin
     RawClient stays(server);
     CHECK(stays.request(rawRequest("GET", "/", "Connection: close\r\n")).status == 200);
     CHECK(stays.receiveAll().empty());
-    // The server has sent its FIN and waits for ours, until it does not any more: then what we send is answered by a reset.
+    // The server has sent its FIN and waits for ours, until it does not any more: then what we send is answered by a
+    // reset.
     CHECK(eventually([&] { return !stays.trySend("x"); }));
 }
 
@@ -205,7 +206,7 @@ TEST_CASE("hundreds of requests whose replies nobody reads do not pile up in the
     client.send(all);
     CHECK(eventually([&] { return served > 0; }));
     for (int i = 0; i < 20; ++i) CHECK(RawClient(server).request(rawRequest("GET", "/other")).body == "other");
-    CHECK(served < 150);  // the kernel's buffers hold some megabytes
+    CHECK(served < 150); // the kernel's buffers hold some megabytes
     size_t bytes = 0;
     const auto replies = RawReply::takeAll(client.receiveAll());
     for (const auto& reply : replies) bytes += reply.body.size();

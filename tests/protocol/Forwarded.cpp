@@ -12,12 +12,13 @@ std::vector<AddressRange> ranges(std::initializer_list<std::string_view> texts) 
     return found;
 }
 
-std::string read(const FieldViews& fields, std::initializer_list<std::string_view> trusted = {"10.0.0.0/8", "2001:db8:1::/48"}) {
+std::string read(const FieldViews& fields,
+                 std::initializer_list<std::string_view> trusted = {"10.0.0.0/8", "2001:db8:1::/48"}) {
     const auto client = readForwarded(fields, ranges(trusted));
     return std::string(client.address) + '|' + std::string(client.scheme) + '|' + std::string(client.host);
 }
 
-}
+} // namespace
 
 TEST_CASE("an address range holds its addresses and no others", "[protocol]") {
     struct Case {
@@ -58,8 +59,9 @@ TEST_CASE("an address range holds its addresses and no others", "[protocol]") {
 }
 
 TEST_CASE("what is no address range is refused", "[protocol]") {
-    for (const char* text : {"", "x", "192.0.2", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/+8", "192.0.2.0/8x",
-                             "2001:db8::/129", "[::1]", "192.0.2.1:80", "Unix", "unix/8", "/8", "192.0.2.0/24/24"}) {
+    for (const char* text :
+         {"", "x", "192.0.2", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/+8", "192.0.2.0/8x",
+          "2001:db8::/129", "[::1]", "192.0.2.1:80", "Unix", "unix/8", "/8", "192.0.2.0/24/24"}) {
         CAPTURE(text);
         CHECK_FALSE(AddressRange::parse(text));
     }
@@ -87,14 +89,17 @@ TEST_CASE("what stands left of an unknown hop is not believed", "[protocol]") {
     CHECK(read({{"X-Forwarded-For", "6.6.6.6, \"\""}}, {"unix"}) == "||");
 }
 
-TEST_CASE("Forwarded is read with its parameters in any order and spelling, and comes before the older fields", "[protocol]") {
+TEST_CASE("Forwarded is read with its parameters in any order and spelling, and comes before the older fields",
+          "[protocol]") {
     CHECK(read({{"Forwarded", "for=192.0.2.1;proto=https;host=example.org"}}) == "192.0.2.1|https|example.org");
-    CHECK(read({{"forwarded", "HOST=\"example.org:8080\" ; Proto=HTTPS ; For=\"192.0.2.1:80\""}}) == "192.0.2.1|https|example.org:8080");
+    CHECK(read({{"forwarded", "HOST=\"example.org:8080\" ; Proto=HTTPS ; For=\"192.0.2.1:80\""}}) ==
+          "192.0.2.1|https|example.org:8080");
     CHECK(read({{"Forwarded", "for=\"[2001:db8::7]\""}}) == "2001:db8::7||");
     CHECK(read({{"Forwarded", "for=\"[2001:db8::7]:80\", for=\"[2001:db8:1::1]:81\";host=inner"}}) == "2001:db8::7||");
-    CHECK(read({{"Forwarded", "for=192.0.2.1"}, {"X-Forwarded-For", "6.6.6.6"}, {"X-Forwarded-Proto", "https"}}) == "192.0.2.1||");
+    CHECK(read({{"Forwarded", "for=192.0.2.1"}, {"X-Forwarded-For", "6.6.6.6"}, {"X-Forwarded-Proto", "https"}}) ==
+          "192.0.2.1||");
     CHECK(read({{"Forwarded", "for=192.0.2.1;proto=gopher;x=y"}}) == "192.0.2.1||");
-    CHECK(read({{"Forwarded", "for=\"6.6.6.6, for=192.0.2.1"}}) == "192.0.2.1||");  // a quote left open by the client
+    CHECK(read({{"Forwarded", "for=\"6.6.6.6, for=192.0.2.1"}}) == "192.0.2.1||"); // a quote left open by the client
 }
 
 TEST_CASE("the nearest proxy's word on scheme and host counts", "[protocol]") {

@@ -37,7 +37,7 @@ size_t countLines(const std::vector<std::string>& lines, std::string_view part) 
         lines.begin(), lines.end(), [&](const std::string& line) { return line.find(part) != std::string::npos; }));
 }
 
-}
+} // namespace
 
 size_t LogLines::count(std::string_view part) const { return countLines(all(), part); }
 
@@ -50,9 +50,7 @@ bool LogLines::wait(std::string_view part, size_t lines) const {
 // ── Server ──
 
 TestServer::TestServer(Handler handler, HttpSettings settings, HandlerSettings handling)
-    : handler_(std::move(handler)),
-      settings_(std::move(settings)),
-      handling_(std::move(handling)),
+    : handler_(std::move(handler)), settings_(std::move(settings)), handling_(std::move(handling)),
       handle_([this](Exchange& exchange) { serveExchange(exchange, handling_, handler_); }) {
     const int fd = ListenSocket::tcp("127.0.0.1", 0, false);
     port_ = ListenSocket::portOf(fd);
@@ -143,7 +141,8 @@ void readHead(RawReply& reply) {
         const auto end = head.find("\r\n", at);
         const auto line = head.substr(at, end - at);
         const auto colon = line.find(": ");
-        if (colon == std::string::npos || line.find_first_of("\r\n") != std::string::npos || !isToken(line.substr(0, colon)))
+        if (colon == std::string::npos || line.find_first_of("\r\n") != std::string::npos ||
+            !isToken(line.substr(0, colon)))
             noReply("the line " + line);
         reply.fields.emplace_back(line.substr(0, colon), line.substr(colon + 2));
         at = end + 2;
@@ -168,7 +167,7 @@ size_t readChunks(std::string_view bytes, std::string& body) {
     }
 }
 
-}
+} // namespace
 
 namespace {
 
@@ -182,7 +181,8 @@ size_t readReply(std::string_view bytes, std::string_view method, bool ended, Ra
     const auto rest = bytes.substr(end + 4);
     const auto length = reply.field("Content-Length");
     reply.chunked = reply.has("Transfer-Encoding");
-    if (reply.chunked && (!length.empty() || reply.field("Transfer-Encoding") != "chunked")) noReply("its framing:\n" + reply.head);
+    if (reply.chunked && (!length.empty() || reply.field("Transfer-Encoding") != "chunked"))
+        noReply("its framing:\n" + reply.head);
     size_t size = 0;
     if (method == "HEAD" || reply.status < 200 || reply.status == 204 || reply.status == 304) {
         size = 0;
@@ -201,7 +201,7 @@ size_t readReply(std::string_view bytes, std::string_view method, bool ended, Ra
     return end + 4 + size;
 }
 
-}
+} // namespace
 
 bool RawReply::take(std::string& bytes, std::string_view method, bool ended, RawReply& reply) {
     const auto size = readReply(bytes, method, ended, reply);
@@ -252,8 +252,10 @@ bool RawClient::trySend(std::string_view bytes) {
     while (!bytes.empty()) {
         waitFor(POLLOUT, "the server reads nothing");
         const auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent >= 0) bytes.remove_prefix(static_cast<size_t>(sent));
-        else if (errno != EAGAIN && errno != EINTR) return false;
+        if (sent >= 0)
+            bytes.remove_prefix(static_cast<size_t>(sent));
+        else if (errno != EAGAIN && errno != EINTR)
+            return false;
     }
     return true;
 }
@@ -295,7 +297,8 @@ RawReply RawClient::receiveReply(std::string_view method) {
     RawReply reply;
     bool ended = false;
     while (!RawReply::take(bytes_, method, ended, reply)) {
-        if (ended) throw std::runtime_error("the connection ended before a whole reply had come: " + bytes_.substr(0, 200));
+        if (ended)
+            throw std::runtime_error("the connection ended before a whole reply had come: " + bytes_.substr(0, 200));
         ended = receiveMore() != More::bytes;
     }
     return reply;
@@ -321,7 +324,8 @@ bool RawClient::hasArrived(std::chrono::milliseconds within) {
     return !bytes_.empty() || ::poll(&ready, 1, static_cast<int>(within.count())) > 0;
 }
 
-std::string rawRequest(std::string_view method, std::string_view target, std::string_view lines, std::string_view body) {
+std::string rawRequest(std::string_view method, std::string_view target, std::string_view lines,
+                       std::string_view body) {
     std::string text;
     text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: test\r\n");
     return text.append(lines).append("\r\n").append(body);
@@ -330,11 +334,8 @@ std::string rawRequest(std::string_view method, std::string_view target, std::st
 // ── In memory ──
 
 MemoryServer::MemoryServer(Handler handler, HttpSettings settings, HandlerSettings handling)
-    : handler_(std::move(handler)),
-      settings_(std::move(settings)),
-      handling_(std::move(handling)),
-      handle_([this](Exchange& exchange) { serveExchange(exchange, handling_, handler_); }),
-      loop_([] {
+    : handler_(std::move(handler)), settings_(std::move(settings)), handling_(std::move(handling)),
+      handle_([this](Exchange& exchange) { serveExchange(exchange, handling_, handler_); }), loop_([] {
           LoopOptions options;
           options.log = [](LogLevel, std::string_view) {};
           return options;
@@ -371,4 +372,4 @@ std::string MemoryServer::answer(const Fragments& pieces) {
     return answered;
 }
 
-}
+} // namespace postern

@@ -23,7 +23,7 @@ class LogLines {
 public:
     LogFunction function();
     std::vector<std::string> all() const;
-    size_t count(std::string_view part) const;  ///< lines that contain it
+    size_t count(std::string_view part) const; ///< lines that contain it
     /// Waits until that many lines contain it. False when patience ends.
     bool wait(std::string_view part, size_t lines = 1) const;
 
@@ -64,20 +64,20 @@ private:
     LogLines log_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    Loop* loop_ = nullptr;  // guarded by mutex_; null before it runs and after
-    bool ended_ = false;    // guarded by mutex_
+    Loop* loop_ = nullptr; // guarded by mutex_; null before it runs and after
+    bool ended_ = false;   // guarded by mutex_
     std::thread thread_;
 };
 
 /// A reply as a client understands it, read by a parser of its own. Throws std::runtime_error for what no reply is.
 struct RawReply {
     int status = 0;
-    std::string head;  ///< as it came, with its empty line
+    std::string head; ///< as it came, with its empty line
     std::vector<std::pair<std::string, std::string>> fields;
-    std::string body;  ///< without chunks
+    std::string body; ///< without chunks
     bool chunked = false;
 
-    std::string field(std::string_view name) const;  ///< the last one, or empty
+    std::string field(std::string_view name) const; ///< the last one, or empty
     std::vector<std::string> all(std::string_view name) const;
     bool has(std::string_view name) const { return !all(name).empty(); }
     bool saysClose() const { return field("Connection") == "close"; }
@@ -105,8 +105,8 @@ public:
     void send(std::string_view bytes);
     /// Sends until the line breaks: false then.
     bool trySend(std::string_view bytes);
-    void finishSending();  ///< half-close
-    void reset();          ///< an abrupt end
+    void finishSending(); ///< half-close
+    void reset();         ///< an abrupt end
 
     /// Exactly so many bytes, fewer only if the connection ends.
     std::string receive(size_t size);
@@ -132,7 +132,8 @@ private:
 };
 
 /// "GET PATH HTTP/1.1" with a Host, these further lines (each with its CRLF) and a body as it is.
-std::string rawRequest(std::string_view method, std::string_view target, std::string_view lines = {}, std::string_view body = {});
+std::string rawRequest(std::string_view method, std::string_view target, std::string_view lines = {},
+                       std::string_view body = {});
 
 /// The built-in server on a stream in memory: quick enough to be asked a thousand times. Belongs to its thread.
 class MemoryServer {
@@ -149,4 +150,4 @@ private:
     Loop loop_;
 };
 
-}
+} // namespace postern

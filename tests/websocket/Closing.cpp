@@ -481,6 +481,7 @@ TEST_CASE("a shutdown says 1001 to all, whatever their handlers do", "[websocket
         client.close(1001);
         CHECK(client.rest() == "FIN");
     }
+    clients.clear();
     CHECK(server.http().waitForEnd());
     CHECK(server.http().log().count("failed") == 0);
 }
@@ -521,6 +522,7 @@ TEST_CASE("a socket accepted during a shutdown is told at once", "[websocket]") 
     CHECK(client.readHead().starts_with("HTTP/1.1 101 "));
     CHECK(client.next().starts_with("close 1001"));
     client.close(1001);
+    client.finishSending();
     CHECK(server.waitForEnd());
     CHECK(notes.count("open") == 0);
 }

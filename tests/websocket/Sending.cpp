@@ -7,7 +7,10 @@
 
 #include <sys/socket.h>
 
+#include <atomic>
+#include <cstdio>
 #include <map>
+#include <thread>
 
 using namespace postern;
 using namespace std::chrono_literals;
@@ -71,6 +74,7 @@ TEST_CASE("numbers are sent as text", "[websocket]") {
         socket.send(static_cast<unsigned char>(200));
     });
     WebSocketClient client(server);
+    client.close(1000);
     CHECK(client.rest() == "text 42; text -7; text 18446744073709551615; text 2.5; text 0.1; text 200; close 1000; FIN");
 }
 
@@ -281,6 +285,7 @@ TEST_CASE("a shutdown releases blocked senders", "[websocket]") {
     while (next.starts_with("text "));
     CHECK(next == "close 1001 going away");
     client.close(1001);
+    client.finishSending();
     CHECK(server.http().waitForEnd());
 }
 

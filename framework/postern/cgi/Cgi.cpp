@@ -24,8 +24,7 @@ struct Cgi::State {
     bool upgraded = false;
 
     WebSocketRequest requireWebSocketRequest();
-    void reportDroppedUpgrade();
-    [[noreturn]] void refuseUnsupported(const UpgradeSupport& support);
+    bool reportDroppedUpgrade();
     void checkOrigin(const OriginPolicy& policy);
     std::string handshakeFields(const WebSocketRequest& request, std::string_view protocol) const;
 };
@@ -159,25 +158,25 @@ bool Cgi::isResponding() const { return state_->reply.hasBegun(); }
 
 // ── WebSocket ──
 
+constexpr auto unsupported = "the gateway in front of this server cannot carry a WebSocket";
+
 WebSocketRequest Cgi::State::requireWebSocketRequest() {
     auto found = readWebSocketRequest(head);
     if (auto* request = std::get_if<WebSocketRequest>(&found)) return std::move(*request);
     if (const auto* violation = std::get_if<Violation>(&found)) throw HttpError(violation->status, violation->reason);
-    if (!head.field("Sec-WebSocket-Key").empty()) reportDroppedUpgrade();
+    if (!head.field("Sec-WebSocket-Key").empty() && !reportDroppedUpgrade()) throw HttpError(501, unsupported);
     throw HttpError(426, "this address speaks WebSocket only");
 }
 
-// The client asked, but what stands in front of us kept its Upgrade field to itself. Throws if it could carry none anyway.
-void Cgi::State::reportDroppedUpgrade() {
-    if (const auto support = exchange.canUpgrade(); !support.supported) refuseUnsupported(support);
+// The client asked, but what stands in front of us kept its Upgrade field to itself. False: it could carry none anyway.
+bool Cgi::State::reportDroppedUpgrade() {
+    const auto support = exchange.canUpgrade();
     exchange.log(LogLevel::warning,
-                 "a request has a Sec-WebSocket-Key but no Upgrade: a proxy in front dropped it (nginx's proxy_pass "
-                 "wants proxy_http_version 1.1 and the Upgrade and Connection fields set); see docs/gateways.md");
-}
-
-void Cgi::State::refuseUnsupported(const UpgradeSupport& support) {
-    exchange.log(LogLevel::error, "refused a WebSocket: " + support.reason);
-    throw HttpError(501, "the gateway in front of this server cannot carry a WebSocket");
+                 support.supported
+                     ? "a request has a Sec-WebSocket-Key but no Upgrade: a proxy in front dropped it (nginx's proxy_pass "
+                       "wants proxy_http_version 1.1 and the Upgrade and Connection fields set); see docs/gateways.md"
+                     : "no WebSocket here: " + support.reason);
+    return support.supported;
 }
 
 bool Cgi::websocketRequested() {
@@ -228,7 +227,10 @@ WebSocket Cgi::acceptWebsocket(const WebSocketOptions& options) {
     const auto protocol = selectProtocol(options.protocols, request.protocols);
     if (protocol.empty() && options.requireProtocol) throw HttpError(400, "none of the offered subprotocols is spoken here");
     const auto support = state.exchange.canUpgrade();
-    if (!support.supported) state.refuseUnsupported(support);
+    if (!support.supported) {
+        state.exchange.log(LogLevel::error, "refused a WebSocket: " + support.reason);
+        throw HttpError(501, unsupported);
+    }
     auto settled = options;
     if (settled.maxMessage == 0) settled.maxMessage = state.settings.maxMessage;
     auto stream = state.exchange.upgrade(state.handshakeFields(request, protocol));

@@ -22,7 +22,8 @@ Loop::Loop(LoopOptions options, std::unique_ptr<Poller> poller)
       stacks_(options_.stackSize),
       trimTimer_(timers_, [](Timer& timer) { static_cast<Loop*>(timer.owner())->trimIdleStacks(); }, this),
       drainTimer_(timers_, [](Timer& timer) { static_cast<Loop*>(timer.owner())->abortDrain(); }, this),
-      previous_(currentLoop) {
+      previous_(currentLoop),
+      gate_(std::make_shared<LoopGate>(*this)) {
     currentLoop = this;
     buffers_.prepare();
 }
@@ -30,6 +31,9 @@ Loop::Loop(LoopOptions options, std::unique_ptr<Poller> poller)
 Loop::~Loop() {
     endFibers();
     assert(fiberCount_ == 0);
+    runDeferred();
+    gate_->close();
+    runPosted();
     blockingPool_.reset();
     currentLoop = previous_;
 }
@@ -93,6 +97,17 @@ void Loop::post(std::function<void()> task) {
     if (!hasPosted_.exchange(true, std::memory_order_acq_rel)) poller_->wake();
 }
 
+bool LoopGate::post(std::function<void()> task) {
+    const std::lock_guard lock(mutex_);
+    if (loop_) loop_->post(std::move(task));
+    return loop_ != nullptr;
+}
+
+void LoopGate::close() {
+    const std::lock_guard lock(mutex_);
+    loop_ = nullptr;
+}
+
 void Loop::runPosted() {
     if (!hasPosted_.load(std::memory_order_acquire)) return;
     std::vector<std::function<void()>> tasks;
@@ -139,6 +154,12 @@ Fiber& Loop::place(Stack stack, void* closure, void (*function)(void*)) {
     auto* fiber = new (reinterpret_cast<void*>(fiberPlace(stack))) Fiber(*this, stack, function, closure);
     ++fiberCount_;
     return *fiber;
+}
+
+Stack Loop::takeStack() {
+    // Room in the list of warm stacks comes first: nothing may fail when a fiber waits.
+    if (warm_.capacity() == fiberCount_) warm_.reserve(std::max<size_t>(16, 2 * fiberCount_));
+    return stacks_.take();
 }
 
 void Loop::makeReady(Fiber& fiber) {

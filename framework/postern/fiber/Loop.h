@@ -42,6 +42,21 @@ struct Deferred : ListNode<struct DeferredTag> {
     void (*run)(Deferred&);
 };
 
+class Loop;
+
+/// The way into a loop for those who may outlive it, from any thread.
+class LoopGate {
+public:
+    explicit LoopGate(Loop& loop) : loop_(&loop) {}
+    /// As Loop::post(). False: the loop is gone.
+    bool post(std::function<void()> task);
+    void close();
+
+private:
+    std::mutex mutex_;
+    Loop* loop_;  // guarded by mutex_
+};
+
 class Loop {
 public:
     /// `poller` none: epoll.
@@ -63,6 +78,7 @@ public:
     void stop();
     /// Runs `task` on the loop, outside every fiber. From any thread.
     void post(std::function<void()> task);
+    const std::shared_ptr<LoopGate>& gate() const { return gate_; }
 
     /// Asks every Drainable to finish; after `limit` those left are told to abort, and a second call does so at once.
     /// run() returns when none is left. From any thread.
@@ -117,7 +133,7 @@ private:
     template <typename Function>
     Fiber& create(Function&& function);
     Fiber& place(Stack stack, void* closure, void (*run)(void*));
-    Stack takeStack() { return stacks_.take(); }
+    Stack takeStack();
     static uintptr_t fiberPlace(const Stack& stack) {
         return (reinterpret_cast<uintptr_t>(stack.top) - sizeof(Fiber)) & ~uintptr_t{63};
     }
@@ -169,6 +185,7 @@ private:
     std::mutex postedMutex_;
     std::vector<std::function<void()>> posted_;  // guarded by postedMutex_
     std::atomic<bool> hasPosted_{false};
+    std::shared_ptr<LoopGate> gate_;
 };
 
 class Fiber::Shield {

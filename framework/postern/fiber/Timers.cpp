@@ -1,6 +1,8 @@
 #include "postern/fiber/Timers.h"
 
 #include <algorithm>
+#include <cassert>
+#include <utility>
 
 namespace postern {
 
@@ -10,7 +12,14 @@ constexpr size_t children = 4;
 
 }
 
+Timer::Timer(Timers& timers, Fire fire, void* owner) : timers_(timers), fire_(fire), owner_(owner) {
+    auto& heap = timers.heap_;
+    if (timers.timers_ == heap.capacity()) heap.reserve(std::max<size_t>(16, 2 * heap.capacity()));
+    ++timers.timers_;
+}
+
 void Timer::set(TimePoint due) {
+    assert(counted_);
     due_ = due;
     if (due == TimePoint::max()) return;
     if (place_ == nowhere) return timers_.insert(*this);
@@ -21,8 +30,10 @@ void Timer::set(TimePoint due) {
 }
 
 void Timer::remove() {
+    clear();
     if (place_ != nowhere) timers_.remove(place_);
     place_ = nowhere;
+    if (std::exchange(counted_, false)) --timers_.timers_;
 }
 
 void Timers::insert(Timer& timer) {
@@ -71,7 +82,7 @@ void Timers::siftDown(size_t place) {
 void Timers::fire(TimePoint now) {
     while (!heap_.empty() && heap_.front().at <= now) {
         auto& timer = *heap_.front().timer;
-        if (timer.due_ > now && timer.due_ != TimePoint::max()) {
+        if (timer.due_ > heap_.front().at && timer.due_ != TimePoint::max()) {
             heap_.front().at = timer.due_;
             siftDown(0);
             continue;

@@ -17,20 +17,21 @@ public:
     using Fire = void (*)(Timer&);
 
     /// `fire` is called on the loop, outside every fiber, with the timer no longer set.
-    Timer(Timers& timers, Fire fire, void* owner) : timers_(timers), fire_(fire), owner_(owner) {}
+    Timer(Timers& timers, Fire fire, void* owner);
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;
     ~Timer() { remove(); }
 
     void set(TimePoint due);
     void clear() { due_ = TimePoint::max(); }
+    /// Clears it, and the loop forgets it: it may outlive the loop then.
+    void remove();
     bool isSet() const { return due_ != TimePoint::max(); }
     TimePoint due() const { return due_; }
     void* owner() const { return owner_; }
 
 private:
     friend class Timers;
-    void remove();
     static constexpr size_t nowhere = ~size_t{0};
 
     Timers& timers_;
@@ -38,6 +39,7 @@ private:
     void* owner_;
     TimePoint due_ = TimePoint::max();
     size_t place_ = nowhere;  // in the heap
+    bool counted_ = true;
 };
 
 class Timers {
@@ -64,6 +66,7 @@ private:
         entry.timer->place_ = place;
     }
 
+    size_t timers_ = 0;        // that exist; the heap has room for all of them, so that setting one cannot fail
     std::vector<Entry> heap_;  // four children a node: fewer levels, one cache line each
 };
 

@@ -3,6 +3,7 @@
 #include "postern/gateway/HttpExchange.h"
 
 #include <cerrno>
+#include <new>
 
 namespace postern {
 
@@ -33,6 +34,15 @@ HttpConnection::~HttpConnection() {
 
 // On the loop or at the end of the fiber: reads a head, waiting without a fiber for bytes that are missing.
 void HttpConnection::awaitRequest() {
+    try {
+        readRequest();
+    } catch (const std::bad_alloc&) {
+        stream_->breakOff(ENOMEM);
+        gone();
+    }
+}
+
+void HttpConnection::readRequest() {
     state_ = State::awaiting;
     for (;;) {
         switch (readHead()) {
@@ -124,6 +134,19 @@ void HttpConnection::refuse(const Violation& violation) {
 void HttpConnection::serve() {
     fiber_ = gateway_.loop_.runningFiber();
     auto next = HeadResult::complete;
+    try {
+        next = serveAll();
+    } catch (const std::bad_alloc&) {
+        if (stream_) stream_->breakOff(ENOMEM);
+    }
+    fiber_ = nullptr;
+    if (!stream_ || stream_->broken()) return gone();
+    if (closeAfter_ || next == HeadResult::refused) return linger();
+    awaitRequest();
+}
+
+HttpConnection::HeadResult HttpConnection::serveAll() {
+    auto next = HeadResult::complete;
     while (next == HeadResult::complete) {
         serveOne();
         if (!stream_) break;
@@ -131,10 +154,7 @@ void HttpConnection::serve() {
         if (closeAfter_ || stream_->broken()) break;
         next = readHead();
     }
-    fiber_ = nullptr;
-    if (!stream_ || stream_->broken()) return gone();
-    if (closeAfter_ || next == HeadResult::refused) return linger();
-    awaitRequest();
+    return next;
 }
 
 void HttpConnection::serveOne() {
@@ -172,7 +192,11 @@ void HttpConnection::discard() {
 void HttpConnection::deadlinePassed() {
     if (state_ == State::lingering) return gone();
     stream_->stopReceive();
-    if (!scanner_.untouched()) refuse({408, "request head not complete in time"});
+    try {
+        if (!scanner_.untouched()) refuse({408, "request head not complete in time"});
+    } catch (const std::bad_alloc&) {
+        stream_->breakOff(ENOMEM);
+    }
     linger();
 }
 

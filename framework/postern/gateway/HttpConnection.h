@@ -26,10 +26,12 @@ private:
     enum class State : uint8_t { awaiting, serving, lingering };
     enum class HeadResult { incomplete, complete, refused };
 
+    void readRequest();
     HeadResult readHead();
     std::optional<Violation> completeHead();
     void refuse(const Violation& violation);
     void serve();
+    HeadResult serveAll();
     void serveOne();
     void linger();
     void discard();

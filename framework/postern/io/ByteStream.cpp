@@ -121,6 +121,13 @@ void ByteStream::write(std::span<const std::string_view> pieces) {
     assert(!finished_);
     throwIfBroken();
     waitForRoom();
+    if (std::any_of(pieces.begin(), pieces.end(), [](auto piece) { return piece.size() >= largePiece; }))
+        return writeLarge(pieces);
+    for (const auto piece : pieces) copyToQueue(piece);
+    cork();
+}
+
+void ByteStream::writeLarge(std::span<const std::string_view> pieces) {
     std::array<Chunk, maxLargePieces> large;
     size_t largeCount = 0, waitedFor = 0;
     for (const auto piece : pieces) {
@@ -136,7 +143,6 @@ void ByteStream::write(std::span<const std::string_view> pieces) {
         append(chunk);
         queued_ += piece.size();
     }
-    if (waitedFor == 0) return cork();
     sendQueued();
     // The queue refers to the caller's memory until it is sent; the stall timer bounds how long that may take.
     const Fiber::Shield shield;

@@ -123,6 +123,7 @@ private:
     void dropSent(size_t size);
     void dropQueue();
     void cork() { loop_.defer(*this); }
+    void writeLarge(std::span<const std::string_view> pieces);
     void append(Chunk& chunk);
     void copyToQueue(std::string_view piece);
     void waitUntilQueued(size_t atMost);

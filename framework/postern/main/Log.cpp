@@ -10,8 +10,12 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <ctime>
+#include <future>
 #include <iterator>
 #include <thread>
 
@@ -152,7 +156,19 @@ Log::Log(const ProgramOptions& options) : state_(std::make_unique<State>()) {
     }
 }
 
-Log::~Log() = default;
+// Whoever reads our output may have stopped: the thread that writes is then waited for in vain, and so would be the last
+// flush of the standard streams.
+Log::~Log() {
+    std::promise<void> done;
+    auto finished = done.get_future();
+    std::thread([state = std::move(state_), done = std::move(done)]() mutable {
+        state.reset();
+        done.set_value();
+    }).detach();
+    if (finished.wait_for(std::chrono::seconds(1)) == std::future_status::ready) return;
+    const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
+}
 
 LogFunction Log::function() {
     return [state = state_.get()](LogLevel level, std::string_view line) {

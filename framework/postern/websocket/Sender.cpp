@@ -10,11 +10,9 @@ template <typename Action>
 bool Sender::post(Action action) const {
     if (!link_) return false;
     const std::lock_guard lock(link_->mutex);
-    if (!link_->loop) return false;
-    link_->loop->post([link = link_, action = std::move(action)] {
+    return link_->gate && link_->gate->post([link = link_, action = std::move(action)] {
         if (link->core) action(*link->core);
     });
-    return true;
 }
 
 bool Sender::send(std::string_view text) const {

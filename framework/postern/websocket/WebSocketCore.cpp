@@ -8,6 +8,7 @@
 #include <array>
 #include <cassert>
 #include <cerrno>
+#include <new>
 #include <stdexcept>
 
 namespace postern {
@@ -84,6 +85,7 @@ WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, Assembler::Role
     : Drainable([](Drainable& self, How how) { static_cast<WebSocketCore&>(self).drainNow(how); }),
       Deferred([](Deferred& self) { static_cast<WebSocketCore&>(self).settle(); }),
       loop_(stream->loop()),
+      gate_(loop_.gate()),
       stream_(std::move(stream)),
       assembler_(role, {options.maxMessage ? options.maxMessage : defaultMaxMessage, options.maxFragments}),
       timer_(loop_.timers(), [](Timer& timer) { static_cast<WebSocketCore*>(timer.owner())->timePassed(); }, this),
@@ -107,14 +109,19 @@ WebSocketCore::~WebSocketCore() {
     returnLent();
     if (!link_) return;
     const std::lock_guard lock(link_->mutex);
-    link_->loop = nullptr;
+    link_->gate = nullptr;
     link_->core = nullptr;
 }
 
 void WebSocketCore::release(CloseCode code) {
-    if (Loop::currentOrNull() != &loop_) return loop_.post([this, code] { release(code); });
+    // Once the loop is gone there is no stream either, and nothing below looks for it.
+    if (Loop::currentOrNull() != &loop_ && gate_->post([this, code] { release(code); })) return;
     returnLent();
-    if (!closeSent_ && stream_) startClose(static_cast<uint16_t>(code), code == CloseCode::normal ? "" : "internal error");
+    try {
+        if (!closeSent_ && stream_) startClose(static_cast<uint16_t>(code), code == CloseCode::normal ? "" : "internal error");
+    } catch (const std::bad_alloc&) {
+        abort();
+    }
     released_ = true;
     dropStreamWhenUnused();
     if (!stream_) delete this;
@@ -178,6 +185,14 @@ void WebSocketCore::settle() {
 
 // Keeps receiving, without a fiber, while there is a use for it.
 void WebSocketCore::pump() {
+    try {
+        receiveAll();
+    } catch (const std::bad_alloc&) {
+        abort();
+    }
+}
+
+void WebSocketCore::receiveAll() {
     while (stream_ && !gone_ && !stream_->isReceiving()) {
         if (finishing_) {
             returnLent();
@@ -198,7 +213,7 @@ void WebSocketCore::pump() {
 
 bool WebSocketCore::waitForMessage(Deadline deadline) {
     for (;;) {
-        if (advance() != Arrived::nothing) return true;
+        if (ready_ || isEnded()) return true;
         pump();
         if (ready_ || isEnded()) return true;
         const auto wake = changed_.wait(deadline);
@@ -488,15 +503,21 @@ void WebSocketCore::lineGone() {
 // Closes the line once it is over and no fiber is inside one of its calls.
 void WebSocketCore::dropStreamWhenUnused() {
     if (!stream_ || writers_ > 0 || !finishing_) return;
-    const bool over = gone_ || stream_->broken() || stream_->ended() || !timer_.isSet();
+    const bool bothEnded = stream_->ended() && stream_->isSendingFinished();
+    const bool over = gone_ || stream_->broken() || bothEnded || !timer_.isSet();
     if (!over || stream_->isReceiving()) return;
     returnLent();
     stream_.reset();
+    timer_.remove();
     Drainable::unlink();
 }
 
 void WebSocketCore::timePassed() {
-    if (!closeSent_ && !finishing_) return beat();
+    try {
+        if (!closeSent_ && !finishing_) return beat();
+    } catch (const std::bad_alloc&) {
+        return abort();
+    }
     // What was sent before the close is still on its way: as long as the peer takes it, it gets it (the stream's own
     // time-out ends the wait for one that does not).
     if (stream_->queuedBytes() > 0) return timer_.set(loop_.in(closeTimeout_).at());
@@ -543,7 +564,7 @@ void WebSocketCore::drainNow(How how) {
 std::shared_ptr<SenderLink> WebSocketCore::link() {
     if (!link_) {
         link_ = std::make_shared<SenderLink>();
-        link_->loop = &loop_;
+        link_->gate = gate_;
         link_->core = this;
     }
     return link_;

@@ -25,7 +25,7 @@ namespace postern {
 /// The way from any thread to a core: both pointers are cleared when the core goes.
 struct SenderLink {
     std::mutex mutex;
-    Loop* loop = nullptr;           // guarded by mutex
+    std::shared_ptr<LoopGate> gate; // guarded by mutex
     WebSocketCore* core = nullptr;  // for the loop's thread only
 };
 
@@ -77,6 +77,7 @@ private:
     void handlePong(std::string_view payload);
     void fail(CloseCode code, const char* reason);
     void pump();
+    void receiveAll();
     void wakeWaiters();
     void settle();
     void returnLent();
@@ -98,6 +99,7 @@ private:
     void runSenderQueue();
 
     Loop& loop_;
+    std::shared_ptr<LoopGate> gate_;       // a handle may outlive the loop
     std::unique_ptr<ByteStream> stream_;   // none: gone
     Assembler assembler_;
     std::optional<Incoming> ready_;        // a message nobody took yet

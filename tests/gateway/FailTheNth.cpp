@@ -4,7 +4,9 @@
 #include "support/FaultyPoller.h"
 #include "support/ScriptedServer.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <new>
 
 using namespace postern;
@@ -134,6 +136,7 @@ Outcome play(const Scenario& scenario, size_t failCall, size_t failAllocation) {
                 settle();
             }
             outcome.failed = FailingMemory::failed || faults.hasFailed();
+            faults.failAt(0);
             if (outcome.complaint.empty()) {
                 say();
                 settle();

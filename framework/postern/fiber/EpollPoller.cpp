@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <new>
+#include <span>
 #include <system_error>
 
 namespace postern {
@@ -29,8 +31,17 @@ int64_t call(Call&& attempt) {
     }
 }
 
+std::span<char> roomIn(ReceiveBuffer& buffer) {
+    try {
+        return buffer.room();
+    } catch (const std::bad_alloc&) {
+        return {};
+    }
+}
+
 int64_t receive(Descriptor& descriptor, ReceiveBuffer& buffer) {
-    const auto room = buffer.room();
+    const auto room = roomIn(buffer);
+    if (room.empty() && buffer.empty()) return -ENOMEM;
     assert(!room.empty());
     const auto result = call([&] {
         return descriptor.isSocket ? ::recv(descriptor.fd, room.data(), room.size(), MSG_DONTWAIT)

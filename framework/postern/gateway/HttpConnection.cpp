@@ -26,10 +26,7 @@ HttpConnection::HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream>
 }
 
 HttpConnection::~HttpConnection() {
-    if (!stream_) return;
-    // A client that did not get all of its reply must not take it for whole.
-    if (stream_->queuedBytes() > 0) stream_->breakOff(ECONNABORTED);
-    gateway_.count_->release();
+    if (stream_) gateway_.count_->release();
 }
 
 // On the loop or at the end of the fiber: reads a head, waiting without a fiber for bytes that are missing.

@@ -179,11 +179,20 @@ void HttpExchange::abandon() {
 
 std::unique_ptr<ByteStream> HttpExchange::upgrade(std::string_view fields) {
     assert(!headSent_);
+    struct Lease {
+        std::shared_ptr<HttpGateway::Count> count;
+        ~Lease() {
+            if (count) count->release();
+        }
+    };
+    // What may fail comes first: another reply can still be sent then.
+    auto lease = std::make_shared<Lease>();
+    stream().waitForRoom();
     headSent_ = finished_ = true;
     status_ = 101;
-    stream().write({"HTTP/1.1 101 Switching Protocols\r\n", fields, "\r\n"});
-    auto count = connection_.gateway_.count_;
-    stream().hold(std::shared_ptr<void>(nullptr, [count](void*) { count->release(); }));
+    stream().queue({"HTTP/1.1 101 Switching Protocols\r\n", fields, "\r\n"});
+    lease->count = connection_.gateway_.count_;
+    stream().hold(std::move(lease));
     return std::move(connection_.stream_);
 }
 

@@ -74,7 +74,8 @@ Socket::Socket(Loop& loop, int fd) : ByteStream(loop) {
 
 Socket::~Socket() {
     cancelAll();
-    loop().poller().close(descriptor_, broken());
+    // A peer that did not get all of it must not take it for whole.
+    loop().poller().close(descriptor_, broken() || queuedBytes() > 0);
 }
 
 Endpoint Socket::localEndpoint() const {

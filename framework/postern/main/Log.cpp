@@ -11,8 +11,11 @@
 #include <spdlog/spdlog.h>
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <ctime>
 #include <future>
@@ -115,8 +118,9 @@ struct Log::State {
         }
     };
 
+    std::atomic<pthread_t> writer{};
     std::shared_ptr<spdlog::details::thread_pool> thread =
-        std::make_shared<spdlog::details::thread_pool>(queuedLines, 1);
+        std::make_shared<spdlog::details::thread_pool>(queuedLines, 1, [this] { writer = ::pthread_self(); });
     LogLevel level;
     bool json;
     std::string accessFormat;
@@ -156,18 +160,25 @@ Log::Log(const ProgramOptions& options) : state_(std::make_unique<State>()) {
     }
 }
 
-// Whoever reads our output may have stopped: the thread that writes is then waited for in vain, and so would be the last
-// flush of the standard streams.
+// Whoever reads our output may have stopped, and the thread that writes would wait for ever: after a while it is called
+// back, and what is left goes nowhere.
 Log::~Log() {
-    std::promise<void> done;
-    auto finished = done.get_future();
-    std::thread([state = std::move(state_), done = std::move(done)]() mutable {
-        state.reset();
-        done.set_value();
-    }).detach();
-    if (finished.wait_for(std::chrono::seconds(1)) == std::future_status::ready) return;
-    const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
+    const auto writer = state_->writer.load();
+    std::promise<void> ended;
+    std::thread ending([&] {
+        state_.reset();
+        ended.set_value();
+    });
+    if (ended.get_future().wait_for(std::chrono::seconds(1)) == std::future_status::timeout) {
+        const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+        for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
+        ::close(null);
+        struct sigaction interrupt{};
+        interrupt.sa_handler = [](int) {};
+        ::sigaction(SIGURG, &interrupt, nullptr);
+        ::pthread_kill(writer, SIGURG);
+    }
+    ending.join();
 }
 
 LogFunction Log::function() {

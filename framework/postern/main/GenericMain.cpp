@@ -38,7 +38,7 @@ int runCgi(int argc, char** argv, const ProgramOptions& defaults, const Handler&
     if (command.exitCode) return *command.exitCode;
     const auto& options = command.options;
     dropPrivileges(options.user, options.group);
-    Log log(options);
+    Log log(options, Log::Writer::caller);
     log.function()(LogLevel::debug, "serving one request: GATEWAY_INTERFACE is set, so this is CGI");
     std::vector<FieldView> variables;
     for (char** entry = environ; *entry; ++entry) {
@@ -63,7 +63,7 @@ int runCgi(int argc, char** argv, const ProgramOptions& defaults, const Handler&
 
 int runRequest(const ParsedCommandLine& command, const Handler& handler) {
     dropPrivileges(command.options.user, command.options.group);
-    Log log(command.options);
+    Log log(command.options, Log::Writer::caller);
     log.function()(LogLevel::debug, "running one request: a method and a URI were given as arguments");
     auto settings = httpSettings(command.options, {});
     if (command.request->https) settings.scheme = "https";

@@ -105,7 +105,7 @@ struct Log::State {
         bool toStdout = false;
         std::string pattern;
         std::shared_ptr<spdlog::sinks::dist_sink_mt> sink = std::make_shared<spdlog::sinks::dist_sink_mt>();
-        std::shared_ptr<spdlog::async_logger> logger;
+        std::shared_ptr<spdlog::logger> logger;
 
         void open() {
             spdlog::sink_ptr inner;
@@ -119,8 +119,7 @@ struct Log::State {
     };
 
     std::atomic<pthread_t> writer{};
-    std::shared_ptr<spdlog::details::thread_pool> thread =
-        std::make_shared<spdlog::details::thread_pool>(queuedLines, 1, [this] { writer = ::pthread_self(); });
+    std::shared_ptr<spdlog::details::thread_pool> thread;  // none: the caller writes
     LogLevel level;
     bool json;
     std::string accessFormat;
@@ -128,8 +127,9 @@ struct Log::State {
 
     void start(Target& target, const char* name) {
         target.open();
-        target.logger = std::make_shared<spdlog::async_logger>(name, target.sink, thread,
-                                                               spdlog::async_overflow_policy::overrun_oldest);
+        if (thread) target.logger = std::make_shared<spdlog::async_logger>(name, target.sink, thread,
+                                                                           spdlog::async_overflow_policy::overrun_oldest);
+        else target.logger = std::make_shared<spdlog::logger>(name, target.sink);
         target.logger->set_level(spdlog::level::debug);
         target.logger->flush_on(spdlog::level::trace);
         // A full disk costs lines, not the program; it is said once in a while where somebody may see it.
@@ -142,7 +142,10 @@ struct Log::State {
     }
 };
 
-Log::Log(const ProgramOptions& options) : state_(std::make_unique<State>()) {
+Log::Log(const ProgramOptions& options, Writer writer) : state_(std::make_unique<State>()) {
+    if (writer == Writer::thread)
+        state_->thread = std::make_shared<spdlog::details::thread_pool>(
+            queuedLines, 1, [state = state_.get()] { state->writer = ::pthread_self(); });
     state_->level = levelNamed(options.logLevel);
     state_->json = options.logFormat == "json";
     state_->log.file = options.logFile;
@@ -163,6 +166,7 @@ Log::Log(const ProgramOptions& options) : state_(std::make_unique<State>()) {
 // Whoever reads our output may have stopped, and the thread that writes would wait for ever: after a while it is called
 // back, and what is left goes nowhere.
 Log::~Log() {
+    if (!state_->thread) return;
     const auto writer = state_->writer.load();
     std::promise<void> ended;
     std::thread ending([&] {
@@ -198,7 +202,7 @@ AccessFunction Log::access() {
 }
 
 void Log::flush() {
-    for (int round = 0; round < 100 && state_->thread->queue_size() > 0; ++round)
+    for (int round = 0; state_->thread && round < 100 && state_->thread->queue_size() > 0; ++round)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 

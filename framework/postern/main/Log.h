@@ -1,5 +1,5 @@
 #pragma once
-// Where log lines and access records are written. Never blocks a loop: a thread writes, and when it cannot keep up (a
+// Where log lines and access records are written. A server's loops never wait for it: a thread writes, and when it cannot keep up (a
 // full disk, a stopped pipe) the oldest lines are dropped.
 
 #include "postern/base/Log.h"
@@ -12,8 +12,12 @@ namespace postern {
 
 class Log {
 public:
+    /// Who writes: a thread of the log's own, or whoever logs. A CGI program's server may end it right after its reply, so
+    /// its lines are written before.
+    enum class Writer { thread, caller };
+
     /// Throws std::runtime_error when a file cannot be opened.
-    explicit Log(const ProgramOptions& options);
+    explicit Log(const ProgramOptions& options, Writer writer = Writer::thread);
     ~Log();
     Log(const Log&) = delete;
     Log& operator=(const Log&) = delete;

@@ -122,9 +122,20 @@ main().then(() => 0, problem => {
 }).then(code => {
   browser.removeAllListeners('exit')
   browser.once('exit', () => {
-    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 10 })
+    removeProfile(50)
     process.exit(code)
   })
   if (browser.exitCode !== null || !browser.pid) process.exit(code)
   browser.kill('SIGKILL')
 })
+
+// The browser's helpers end a little after it and write until then.
+function removeProfile(tries) {
+  try {
+    fs.rmSync(profile, { recursive: true, force: true })
+  } catch (error) {
+    if (tries === 0) throw error
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+    removeProfile(tries - 1)
+  }
+}

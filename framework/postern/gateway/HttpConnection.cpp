@@ -1,6 +1,7 @@
 #include "postern/gateway/HttpConnection.h"
 
 #include "postern/gateway/HttpExchange.h"
+#include "postern/protocol/ProxyProtocol.h"
 
 #include <cerrno>
 #include <new>
@@ -20,6 +21,7 @@ HttpConnection::HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream>
       stream_(std::move(stream)),
       peer_(std::move(peer)),
       port_(port),
+      proxyDue_(gateway.settings_.proxyProtocol && anyContains(gateway.settings_.trustedProxies, peer_.address)),
       timer_(gateway.loop_.timers(),
              [](Timer& timer) { static_cast<HttpConnection*>(timer.owner())->deadlinePassed(); }, this) {
     gateway_.loop_.add(*this);
@@ -55,7 +57,7 @@ void HttpConnection::readRequest() {
         }
         if (stream_->broken()) return gone();
         if (stream_->ended()) return linger();
-        const bool idle = scanner_.untouched();
+        const bool idle = !proxyDue_ && scanner_.untouched();
         if (idle && !ListNode<IdleTag>::isLinked()) {
             gateway_.idle_.pushBack(static_cast<ListNode<IdleTag>&>(*this));
             if (gateway_.listener_) gateway_.listener_->resume();  // there is somebody who can make room
@@ -66,13 +68,17 @@ void HttpConnection::readRequest() {
             ListNode<IdleTag>::unlink();
             timer_.set(gateway_.loop_.in(gateway_.settings_.headTimeout).at());
         } else if (!idle && !timer_.isSet()) {
-            timer_.set(gateway_.loop_.in(gateway_.settings_.headTimeout).at());
+            const auto& settings = gateway_.settings_;
+            const bool brief = proxyDue_ && gateway_.loop_.isDraining();
+            timer_.set(gateway_.loop_.in(brief ? settings.drainGrace : settings.headTimeout).at());
         }
         if (!stream_->startReceive([](void* self) { static_cast<HttpConnection*>(self)->awaitRequest(); }, this)) return;
     }
 }
 
 HttpConnection::HeadResult HttpConnection::readHead() {
+    if (proxyDue_)
+        if (const auto result = readProxy(); result != HeadResult::complete) return result;
     const auto& limits = gateway_.settings_.limits.head;
     const auto bytes = stream_->unreadText();
     if (bytes.empty()) return HeadResult::incomplete;
@@ -90,6 +96,25 @@ HttpConnection::HeadResult HttpConnection::readHead() {
     if (!violation) return HeadResult::complete;
     refuse(*violation);
     return HeadResult::refused;
+}
+
+// What a trusted proxy says before the first request: from then on the client it names is the peer.
+HttpConnection::HeadResult HttpConnection::readProxy() {
+    auto found = readProxyHeader(stream_->unreadText());
+    if (std::holds_alternative<NeedMore>(found)) return HeadResult::incomplete;
+    if (const auto* violation = std::get_if<Violation>(&found)) {
+        rejectProxy(violation->reason);
+        return HeadResult::refused;
+    }
+    auto& header = std::get<ProxyHeader>(found);
+    stream_->consume(header.size);
+    if (!header.local) {
+        peer_ = {std::move(header.address), header.port};
+        port_ = header.serverPort;
+    }
+    proxyDue_ = false;
+    timer_.clear();
+    return HeadResult::complete;
 }
 
 // Adds what the connection knows: who the client is, and how it came here.
@@ -116,9 +141,17 @@ std::optional<Violation> HttpConnection::completeHead() {
     return {};
 }
 
+std::string HttpConnection::peerName() const { return peer_.address.empty() ? "a local socket" : peer_.address; }
+
+void HttpConnection::rejectProxy(const char* reason) {
+    gateway_.loop_.log(LogLevel::warning, "closed a connection from " + peerName() + ": " + reason +
+                                              "; with --proxy-protocol each --trusted-proxy sends a PROXY protocol header "
+                                              "first (HAProxy: send-proxy-v2)");
+}
+
 void HttpConnection::refuse(const Violation& violation) {
-    gateway_.loop_.log(LogLevel::info, "refused a request from " + (peer_.address.empty() ? "a local socket" : peer_.address) +
-                                           ": " + violation.reason + " (" + std::to_string(violation.status) + ")");
+    gateway_.loop_.log(LogLevel::info, "refused a request from " + peerName() + ": " + violation.reason + " (" +
+                                           std::to_string(violation.status) + ")");
     closeAfter_ = true;
     const std::string status = std::to_string(violation.status) + ' ' + std::string(reasonPhrase(violation.status));
     const std::string body = status + ": " + violation.reason + "\n";
@@ -170,7 +203,7 @@ void HttpConnection::linger() {
     state_ = State::lingering;
     timer_.clear();
     if (stream_->broken()) return gone();
-    stream_->onFinished([](void* self) { static_cast<HttpConnection*>(self)->discard(); }, this);
+    stream_->onSent([](void* self) { static_cast<HttpConnection*>(self)->discard(); }, this);
     stream_->finishSending();
 }
 
@@ -190,6 +223,7 @@ void HttpConnection::deadlinePassed() {
     if (state_ == State::lingering) return gone();
     stream_->stopReceive();
     try {
+        if (proxyDue_ && !gateway_.loop_.isDraining()) rejectProxy("no PROXY protocol header in time");
         if (!scanner_.untouched()) refuse({408, "request head not complete in time"});
     } catch (const std::bad_alloc&) {
         stream_->breakOff(ENOMEM);

@@ -28,8 +28,11 @@ private:
 
     void readRequest();
     HeadResult readHead();
+    HeadResult readProxy();
     std::optional<Violation> completeHead();
     void refuse(const Violation& violation);
+    void rejectProxy(const char* reason);
+    std::string peerName() const;
     void serve();
     HeadResult serveAll();
     void serveOne();
@@ -46,6 +49,7 @@ private:
     uint16_t port_;
     State state_ = State::awaiting;
     bool closeAfter_ = false;             // no request after this one
+    bool proxyDue_;                       // a PROXY protocol header comes before the first request
     HeadScanner scanner_;
     std::unique_ptr<RequestHead> head_;   // while serving
     Fiber* fiber_ = nullptr;

@@ -236,7 +236,9 @@ WebSocket Cgi::acceptWebsocket(const WebSocketOptions& options) {
     auto stream = state.exchange.upgrade(state.handshakeFields(request, protocol));
     state.upgraded = true;
     state.reply.upgraded();
-    return WebSocket::overStream(std::move(stream), settled, std::string(protocol));
+    auto websocket = WebSocket::overStream(std::move(stream), settled, std::string(protocol));
+    if (support.proof > Duration::zero()) websocket.demandSignOfLife(support.proof, support.reason);
+    return websocket;
 }
 
 // ── The call ──

@@ -149,9 +149,17 @@ EpollPoller::~EpollPoller() {
     ::close(epoll_);
 }
 
+// A socket can be asked without waiting, so it is registered when somebody first has to wait: one that has its request
+// behind the accept and is closed after the reply never is.
 void EpollPoller::attach(Descriptor& descriptor) {
+    if (descriptor.isSocket) descriptor.readable = true;
+    else add(descriptor);
+}
+
+void EpollPoller::add(Descriptor& descriptor) {
     epoll_event event{EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {&descriptor}};
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor.fd, &event) == 0) return;
+    descriptor.registered = ::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor.fd, &event) == 0;
+    if (descriptor.registered) return;
     if (errno != EPERM) throw std::system_error(errno, std::system_category(), "epoll_ctl");
     descriptor.polled = false;
     descriptor.readable = descriptor.writable = true;
@@ -168,9 +176,10 @@ void EpollPoller::close(Descriptor& descriptor, bool reset) {
         ::setsockopt(descriptor.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     }
     // A descriptor that somebody duplicated (a child, a test) would stay registered after close().
-    if (descriptor.polled) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.fd, nullptr);
+    if (descriptor.registered) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.fd, nullptr);
     ::close(descriptor.fd);
     descriptor.fd = -1;
+    descriptor.registered = false;
 }
 
 void EpollPoller::shutdownSend(Descriptor& descriptor) {
@@ -193,7 +202,15 @@ bool EpollPoller::submit(Operation& operation) {
     }
     slotOf(operation) = &operation;
     operation.pending = true;
-    return false;
+    if (operation.descriptor->registered || !operation.descriptor->polled) return false;
+    try {
+        add(*operation.descriptor);
+        return false;
+    } catch (const std::system_error& problem) {
+        cancel(operation);
+        operation.result = -problem.code().value();
+        return true;
+    }
 }
 
 void EpollPoller::cancel(Operation& operation) {

@@ -1,6 +1,6 @@
 #pragma once
-// Poller on epoll. Every descriptor is registered once, edge-triggered, for both directions, so a message costs no
-// epoll_ctl; who waits is remembered in the Descriptor.
+// Poller on epoll. A descriptor is registered once, edge-triggered, for both directions, so a message costs no epoll_ctl;
+// who waits is remembered in the Descriptor.
 
 #include "postern/fiber/Poller.h"
 
@@ -27,6 +27,7 @@ public:
     void wake() override;
 
 private:
+    void add(Descriptor& descriptor);
     bool mayRunInline(Descriptor& descriptor);
     void handle(epoll_event& event);
     void runDeferred();

@@ -24,6 +24,7 @@ struct Descriptor {
     bool writable = true;
     bool hungUp = false;       ///< the peer ended or broke the line: reading finds the end without another event
     bool polled = true;        ///< false for plain files, which are always ready
+    bool registered = false;   ///< the kernel tells of its events
     uint8_t inlineCount = 0;   ///< operations completed within submit() in this turn
     uint32_t turn = 0;
     Operation* reading = nullptr;

@@ -29,6 +29,7 @@ struct ReplyHead {
 struct UpgradeSupport {
     bool supported = true;
     std::string reason;
+    Duration proof{};   ///< not zero: only a byte of the client within that time shows that it really can
 };
 
 class Exchange {

@@ -177,6 +177,11 @@ void HttpExchange::abandon() {
     if (untilClose_) stream().breakOff(ECONNABORTED);
 }
 
+UpgradeSupport HttpExchange::canUpgrade() {
+    if (connection_.gateway_.settings_.websocket) return {};
+    return {false, "WebSockets over this way in are switched off (--websocket-over no)"};
+}
+
 std::unique_ptr<ByteStream> HttpExchange::upgrade(std::string_view fields) {
     assert(!headSent_);
     struct Lease {

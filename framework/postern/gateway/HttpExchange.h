@@ -21,7 +21,7 @@ public:
     void flush() override;
     void finish() override;
     void abandon() override;
-    UpgradeSupport canUpgrade() override { return {}; }
+    UpgradeSupport canUpgrade() override;
     std::unique_ptr<ByteStream> upgrade(std::string_view fields) override;
     void log(LogLevel level, std::string_view line) override { connection_.gateway_.loop_.log(level, line); }
 

@@ -42,16 +42,7 @@ void HttpGateway::start() {
 }
 
 void HttpGateway::accepted(int fd, const sockaddr_storage& peer) {
-    std::unique_ptr<Socket> socket;
-    try {
-        socket = std::make_unique<Socket>(loop_, fd);
-    } catch (const std::bad_alloc&) {  // nobody owns it yet
-        Descriptor lost;
-        lost.fd = fd;
-        loop_.poller().close(lost);
-        throw;
-    }
-    serve(std::move(socket), readEndpoint(peer), port_);
+    serve(Socket::take(loop_, fd), readEndpoint(peer), port_);
     if (settings_.maxConnections == 0 || count_->open < settings_.maxConnections || loop_.isDraining()) return;
     // At the limit whoever has been idle longest makes room for who has come; when all are busy, the next ones wait.
     // One at a time, or the newcomers would drive each other out before their requests are read.

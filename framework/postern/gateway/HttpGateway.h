@@ -22,6 +22,8 @@ struct HttpSettings {
     size_t maxConnections = 0;                          ///< on this loop, WebSockets included; 0: no limit
     std::string scheme = "http";
     std::vector<AddressRange> trustedProxies;           ///< peers whose Forwarded and X-Forwarded-* fields count
+    bool proxyProtocol = false;                         ///< those peers begin with a header of protocol/ProxyProtocol.h
+    bool websocket = true;                              ///< false: requests for one are refused
     AccessFunction access;                              ///< none: no access log
 };
 

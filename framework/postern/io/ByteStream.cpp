@@ -229,7 +229,7 @@ void ByteStream::uncork() {
         receiving_.result = -error_;
         return receiving_.completed(receiving_);
     }
-    if (progress_ && (broken() || shutdownSent_)) {
+    if (progress_ && (broken() || (queued_ == 0 && finished_ == shutdownSent_ && (!finished_ || isShutDown())))) {
         auto* notify = std::exchange(progress_, nullptr);
         notify(progressOwner_);
     }
@@ -255,7 +255,7 @@ void ByteStream::sent(int64_t result) {
     dropSent(static_cast<size_t>(result));
     if (queued_ == 0) stall_.clear();
     else if (stall_.isSet()) stall_.set(loop_.in(limits_.sendTimeout).at());
-    if (writers_.empty()) return;
+    if (writers_.empty() && !progress_) return;
     wakeWriters_ = true;
     cork();
 }

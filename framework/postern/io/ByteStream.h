@@ -83,19 +83,20 @@ public:
     void releaseWriters();
     size_t queuedBytes() const { return queued_; }
     bool isAboveHighWater() const { return queued_ > limits_.highWater; }
-    void setLimits(const StreamLimits& limits) { limits_ = limits; }
+    virtual void setLimits(const StreamLimits& limits) { limits_ = limits; }
     const StreamLimits& limits() const { return limits_; }
 
     /// After the queue is sent, tells the peer that nothing more comes. Writing later is an error.
     void finishSending();
-    bool isSendingFinished() const { return finished_ && queued_ == 0; }
+    bool isSendingFinished() const { return finished_ && queued_ == 0 && isShutDown(); }
     /// Drops the queue and breaks the line with this errno: whoever waits on it gets Disconnected.
     void breakOff(int error);
-    /// Calls `notify(owner)` once, on the loop, when finishSending() has been carried out or the stream breaks while
-    /// nobody waits on it.
-    void onFinished(void (*notify)(void* owner), void* owner) {
+    /// Calls `notify(owner)` once, on the loop, when the kernel has all that is queued, and finishSending() has been
+    /// carried out if it was called, or when the stream breaks while nobody waits on it. Null forgets it.
+    void onSent(void (*notify)(void* owner), void* owner) {
         progress_ = notify;
         progressOwner_ = owner;
+        cork();
     }
 
     /// Keeps `lease` alive as long as the stream: a place among the connections that are counted, say.
@@ -109,9 +110,12 @@ protected:
     virtual bool submitSend(Operation& operation) = 0;
     virtual void cancelSend(Operation& operation) = 0;
     virtual void shutdownSend() = 0;
+    /// For streams on top of others: what shutdownSend() began is done. They cork() when it is.
+    virtual bool isShutDown() const { return true; }
     virtual bool hasArrived() const = 0;
     /// For destructors of derived classes: nothing is under way afterwards.
     void cancelAll();
+    void cork() { loop_.defer(*this); }
 
 private:
     struct Chunk;
@@ -122,7 +126,6 @@ private:
     void sent(int64_t result);
     void dropSent(size_t size);
     void dropQueue();
-    void cork() { loop_.defer(*this); }
     void writeLarge(std::span<const std::string_view> pieces);
     void append(Chunk& chunk);
     void copyToQueue(std::string_view piece);

@@ -80,12 +80,13 @@ gid_t groupOf(const std::string& name) {
 
 }
 
-int ListenSocket::tcp(const std::string& address, uint16_t port, bool shared) {
+int ListenSocket::tcp(const std::string& address, uint16_t port, bool shared, bool whenTheySpeak) {
     const auto found = resolve(address, port);
     OwnedFd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (fd.get() < 0) fail(errno, "no socket");
     set(fd.get(), SOL_SOCKET, SO_REUSEADDR);
     if (shared) set(fd.get(), SOL_SOCKET, SO_REUSEPORT);
+    if (whenTheySpeak) set(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT);
     set(fd.get(), IPPROTO_TCP, TCP_NODELAY);  // accepted sockets inherit it, which saves a call for each
     if (::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd.get(), backlog) != 0) {
         const int error = errno;

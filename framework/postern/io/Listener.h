@@ -13,8 +13,8 @@ namespace postern {
 /// Opens listening sockets; each throws std::system_error whose text names the address and what to do.
 struct ListenSocket {
     /// `address` numeric, or a name that resolves; port 0 lets the kernel choose. `shared`: SO_REUSEPORT, one socket
-    /// for each worker.
-    static int tcp(const std::string& address, uint16_t port, bool shared);
+    /// for each worker. `whenTheySpeak`: whoever connects is not accepted before he has sent something.
+    static int tcp(const std::string& address, uint16_t port, bool shared, bool whenTheySpeak = false);
     /// A stale socket file is removed, but only if it is a socket and nobody listens on it. `mode` is set before
     /// anybody can connect.
     static int unixPath(const std::string& path, unsigned mode, const std::string& group = {});

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <system_error>
 
@@ -68,6 +69,17 @@ Socket::Socket(Loop& loop, int fd) : ByteStream(loop) {
         loop.poller().attach(descriptor_);
     } catch (...) {
         loop.poller().close(descriptor_);
+        throw;
+    }
+}
+
+std::unique_ptr<Socket> Socket::take(Loop& loop, int fd) {
+    try {
+        return std::make_unique<Socket>(loop, fd);
+    } catch (const std::bad_alloc&) {  // nobody owns it yet
+        Descriptor lost;
+        lost.fd = fd;
+        loop.poller().close(lost);
         throw;
     }
 }

@@ -18,6 +18,8 @@ class Socket final : public ByteStream {
 public:
     /// Takes over `fd`, which is non-blocking.
     Socket(Loop& loop, int fd);
+    /// The same; `fd` is closed if there is no memory, and std::bad_alloc goes on.
+    static std::unique_ptr<Socket> take(Loop& loop, int fd);
     ~Socket() override;
 
     /// The local address.

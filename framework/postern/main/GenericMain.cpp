@@ -1,6 +1,7 @@
 #include "postern/main/GenericMain.h"
 
 #include "postern/fiber/Run.h"
+#include "postern/io/Listener.h"
 #include "postern/io/StandardStreams.h"
 #include "postern/main/CommandLine.h"
 #include "postern/main/Log.h"
@@ -80,7 +81,8 @@ std::string wayInOf(const ParsedCommandLine& command) {
     if (!command.options.listen.empty()) return "serving what --listen names";
     if (command.listenGiven) return "serving HTTP as --host and --port say";
     if (std::getenv("LISTEN_FDS")) return "serving the sockets from systemd (LISTEN_FDS)";
-    return "serving HTTP: no --listen, no request as arguments, no GATEWAY_INTERFACE, no LISTEN_FDS";
+    if (ListenSocket::isListening(0)) return "serving FastCGI: descriptor 0 is a listening socket";
+    return "serving HTTP: no --listen, no request as arguments, no GATEWAY_INTERFACE, no LISTEN_FDS, no socket as descriptor 0";
 }
 
 }

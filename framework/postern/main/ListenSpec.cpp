@@ -5,6 +5,7 @@
 #include "postern/main/Systemd.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <stdexcept>
@@ -16,9 +17,106 @@ namespace {
 
 constexpr unsigned socketMode = 0660;
 
-std::string urlOf(const std::string& address, uint16_t port) {
-    const bool v6 = address.find(':') != std::string::npos;
-    return "http://" + (v6 ? '[' + address + ']' : address) + ':' + std::to_string(port);
+struct Scheme {
+    std::string_view name;
+    std::optional<CgiProtocol> protocol;
+};
+constexpr Scheme schemes[] = {
+    {"http", {}}, {"fcgi", CgiProtocol::fastCgi}, {"scgi", CgiProtocol::scgi}, {"uwsgi", CgiProtocol::uwsgi}};
+
+std::string_view schemeOf(std::optional<CgiProtocol> protocol) {
+    for (const auto& scheme : schemes)
+        if (scheme.protocol == protocol) return scheme.name;
+    return {};
+}
+
+class SpecReader {
+public:
+    explicit SpecReader(std::string_view text) : text_(text) {}
+
+    std::optional<ListenSpec> read(std::string& why) {
+        auto rest = text_;
+        if (const auto problem = readOption(rest); !problem.empty()) return fail(why, problem);
+        if (rest == "systemd") {
+            spec_.kind = ListenSpec::Kind::systemd;
+            return spec_;
+        }
+        if (rest.starts_with("fd:")) return readDescriptor(rest.substr(3), why);
+        for (const auto& [name, protocol] : schemes) {
+            if (!rest.starts_with(name)) continue;
+            const auto place = rest.substr(name.size());
+            spec_.protocol = protocol;
+            if (place.starts_with("+fd:")) return readDescriptor(place.substr(4), why);
+            if (place.starts_with("+unix:")) return readPath(place.substr(6), why);
+            if (place.starts_with("://")) return readAuthority(place.substr(3), why);
+        }
+        return fail(why, "ways to listen are http://HOST:PORT, http+unix:PATH and http+fd:N, the same with fcgi, scgi and uwsgi, "
+                         "and systemd");
+    }
+
+private:
+    std::optional<ListenSpec> fail(std::string& why, const std::string& what) const {
+        why = "'" + std::string(text_) + "': " + what;
+        return {};
+    }
+
+    std::string readOption(std::string_view& rest) {
+        const auto mark = rest.rfind("?websocket=");
+        if (mark == rest.npos) return {};
+        spec_.websocket = parseWebsocketOver(rest.substr(mark + 11));
+        if (!spec_.websocket) return "websocket is auto, yes or no";
+        rest = rest.substr(0, mark);
+        return {};
+    }
+
+    std::optional<ListenSpec> readDescriptor(std::string_view number, std::string& why) {
+        const auto fd = parseDecimal<int>(number);
+        if (!fd) return fail(why, "fd: wants the number of a descriptor");
+        spec_.kind = ListenSpec::Kind::descriptor;
+        spec_.fd = *fd;
+        return spec_;
+    }
+
+    std::optional<ListenSpec> readPath(std::string_view path, std::string& why) {
+        if (!path.starts_with('/')) return fail(why, std::string(schemeOf(spec_.protocol)) + "+unix: wants an absolute path");
+        spec_.kind = ListenSpec::Kind::unixPath;
+        spec_.address = path;
+        return spec_;
+    }
+
+    std::optional<ListenSpec> readAuthority(std::string_view authority, std::string& why) {
+        if (authority.ends_with('/')) authority.remove_suffix(1);
+        const auto colon = authority.rfind(':');
+        const auto bracket = authority.rfind(']');
+        if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket))
+            return fail(why, "the port is missing: " + std::string(schemeOf(spec_.protocol)) + "://HOST:PORT");
+        const auto port = parseDecimal<uint16_t>(authority.substr(colon + 1));
+        if (!port) return fail(why, "the port is no number from 0 to 65535");
+        auto host = authority.substr(0, colon);
+        if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+        spec_.address = host == "*" ? "" : host;
+        spec_.port = *port;
+        return spec_;
+    }
+
+    std::string_view text_;
+    ListenSpec spec_;
+};
+
+Endpoint localEndpoint(int fd) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+    return readEndpoint(address);
+}
+
+// Whoever reaches such a socket can claim to be any client, so nobody from elsewhere may, unless he was named.
+void checkReach(int fd, const OpenListener& listener, const ListenRules& rules) {
+    const auto address = localEndpoint(fd).address;
+    const bool local = address.empty() || address.starts_with("127.") || address == "::1";
+    if (!listener.protocol || local || rules.gatewaysAllowed) return;
+    throw std::invalid_argument("--listen " + listener.url + " can be reached from other machines: say by --allow-gateway "
+                                "ADDRESS which web servers may connect, or listen on 127.0.0.1 or a Unix socket");
 }
 
 std::vector<int> shared(int fd, unsigned workers) {
@@ -31,82 +129,70 @@ std::vector<int> shared(int fd, unsigned workers) {
     return fds;
 }
 
-OpenListener openTcp(const ListenSpec& spec, unsigned workers) {
-    OpenListener open;
+OpenListener openTcp(const ListenSpec& spec, const ListenRules& rules) {
+    OpenListener open{spec.protocol, spec.websocket, {}, {}, {}};
     uint16_t port = spec.port;
-    for (unsigned i = 0; i < workers; ++i) {
-        open.fds.push_back(ListenSocket::tcp(spec.address, port, workers > 1));
+    for (unsigned i = 0; i < rules.workers; ++i) {
+        open.fds.push_back(ListenSocket::tcp(spec.address, port, rules.workers > 1, spec.protocol.has_value()));
         port = ListenSocket::portOf(open.fds.front());  // the one the kernel chose, if it was to choose
     }
-    open.url = urlOf(spec.address.empty() ? "0.0.0.0" : spec.address, port);
+    const auto host = spec.address.empty() ? "0.0.0.0" : spec.address;
+    open.url = std::string(schemeOf(spec.protocol)) + "://" + (host.find(':') == host.npos ? host : '[' + host + ']') + ':' +
+               std::to_string(port);
+    checkReach(open.fds.front(), open, rules);
     return open;
 }
 
-OpenListener inherited(int fd, unsigned workers) {
+OpenListener openUnix(const ListenSpec& spec, const ListenRules& rules) {
+    const int fd = ListenSocket::unixPath(spec.address, socketMode, rules.socketGroup);
+    return {spec.protocol, spec.websocket, std::string(schemeOf(spec.protocol)) + "+unix:" + spec.address,
+            shared(fd, rules.workers), spec.address};
+}
+
+OpenListener inherited(int fd, const ListenSpec& spec, const ListenRules& rules) {
     if (!ListenSocket::isListening(fd))
         throw std::invalid_argument("descriptor " + std::to_string(fd) + " is no listening socket");
+    const auto scheme = std::string(schemeOf(spec.protocol));
     const auto port = ListenSocket::portOf(fd);
-    return {port != 0 ? "http://localhost:" + std::to_string(port) : "http on descriptor " + std::to_string(fd),
-            shared(fd, workers), {}};
+    OpenListener open{spec.protocol, spec.websocket,
+                      port != 0 ? scheme + "://localhost:" + std::to_string(port)
+                                : scheme + " on descriptor " + std::to_string(fd),
+                      {}, {}};
+    checkReach(fd, open, rules);
+    open.fds = shared(fd, rules.workers);
+    return open;
+}
+
+std::vector<OpenListener> openSystemd(const ListenSpec& spec, const ListenRules& rules) {
+    const auto sockets = systemdSockets();
+    if (sockets.empty()) throw std::invalid_argument("--listen systemd, but systemd passed no socket (LISTEN_FDS)");
+    std::vector<OpenListener> all;
+    for (const auto& [fd, name] : sockets) {
+        auto its = spec;
+        for (const auto& scheme : schemes)
+            if (name.starts_with(scheme.name)) its.protocol = scheme.protocol;
+        all.push_back(inherited(fd, its, rules));
+    }
+    return all;
 }
 
 }
 
-std::optional<ListenSpec> ListenSpec::parse(std::string_view text, std::string& why) {
-    const auto fail = [&](std::string_view what) {
-        why = "'" + std::string(text) + "': " + std::string(what);
-        return std::optional<ListenSpec>();
-    };
-    ListenSpec spec;
-    if (text == "systemd") {
-        spec.kind = Kind::systemd;
-        return spec;
-    }
-    if (text.starts_with("fd:")) {
-        const auto fd = parseDecimal<int>(text.substr(3));
-        if (!fd) return fail("fd: wants the number of a descriptor");
-        spec.kind = Kind::descriptor;
-        spec.fd = *fd;
-        return spec;
-    }
-    if (text.starts_with("http+unix:")) {
-        spec.kind = Kind::httpUnix;
-        spec.address = text.substr(10);
-        if (!spec.address.starts_with('/')) return fail("http+unix: wants an absolute path");
-        return spec;
-    }
-    if (!text.starts_with("http://")) return fail("ways to listen are http://HOST:PORT, http+unix:PATH, systemd and fd:N");
-    auto authority = text.substr(7);
-    if (authority.ends_with('/')) authority.remove_suffix(1);
-    const auto colon = authority.rfind(':');
-    const auto bracket = authority.rfind(']');
-    if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket))
-        return fail("the port is missing: http://HOST:PORT");
-    const auto port = parseDecimal<uint16_t>(authority.substr(colon + 1));
-    if (!port) return fail("the port is no number from 0 to 65535");
-    auto host = authority.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    spec.address = host == "*" ? "" : host;
-    spec.port = *port;
-    return spec;
+std::optional<WebsocketOver> parseWebsocketOver(std::string_view text) {
+    if (text == "auto") return WebsocketOver::findOut;
+    if (text == "yes") return WebsocketOver::yes;
+    if (text == "no") return WebsocketOver::no;
+    return {};
 }
 
-std::vector<OpenListener> openListeners(const ListenSpec& spec, unsigned workers, const std::string& socketGroup) {
+std::optional<ListenSpec> ListenSpec::parse(std::string_view text, std::string& why) { return SpecReader(text).read(why); }
+
+std::vector<OpenListener> openListeners(const ListenSpec& spec, const ListenRules& rules) {
     switch (spec.kind) {
-    case ListenSpec::Kind::httpTcp:
-        return {openTcp(spec, workers)};
-    case ListenSpec::Kind::httpUnix:
-        return {{"http+unix:" + spec.address,
-                 shared(ListenSocket::unixPath(spec.address, socketMode, socketGroup), workers), spec.address}};
-    case ListenSpec::Kind::descriptor:
-        return {inherited(spec.fd, workers)};
-    case ListenSpec::Kind::systemd: {
-        const auto fds = systemdSockets();
-        if (fds.empty()) throw std::invalid_argument("--listen systemd, but systemd passed no socket (LISTEN_FDS)");
-        std::vector<OpenListener> all;
-        for (const int fd : fds) all.push_back(inherited(fd, workers));
-        return all;
-    }
+    case ListenSpec::Kind::tcp: return {openTcp(spec, rules)};
+    case ListenSpec::Kind::unixPath: return {openUnix(spec, rules)};
+    case ListenSpec::Kind::descriptor: return {inherited(spec.fd, spec, rules)};
+    case ListenSpec::Kind::systemd: return openSystemd(spec, rules);
     }
     return {};
 }

@@ -147,12 +147,13 @@ private:
         auto* group = "Where it serves";
         app_.option_defaults()->group(group);
         listen_ = add("listen", o.listen,
-                      "Where to serve; repeatable: http://HOST:PORT, http+unix:PATH, systemd, fd:N")
+                      "Where to serve; repeatable: http://HOST:PORT, http+unix:PATH, http+fd:N, the same with fcgi, scgi and uwsgi; "
+                      "systemd; ?websocket=no behind it switches them off there")
                       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("SPEC");
         port_ = app_.add_option("-p,--port", o.port, "Port for HTTP when there is no --listen; 0 takes a free one [8080]")
                     ->envname("PORT");
         host_ = app_.add_option("--host", o.host, "Address for HTTP when there is no --listen [127.0.0.1]")->envname("HOST");
-        add("mount", o.mount, "Path prefix a CGI gateway serves the program under");
+        add("mount", o.mount, "Path prefix a web server serves the program under by CGI, FastCGI, SCGI or uwsgi");
         add("workers", o.workers, "Threads, each with an event loop of its own; 0 for one per core [1]");
         add("socket-group", o.socketGroup, "Group of Unix sockets, whose mode is 0660");
         add("user", o.user, "User to become once the sockets are open");
@@ -165,12 +166,14 @@ private:
         addSize("max-target", o.maxTarget, "Longest request target", "8k");
         add("max-fields", o.maxFields, "Most header fields of a request [100]");
         add("max-parameters", o.maxParameters, "Most parameters of a query or form [1000]");
+        addSize("max-variables", o.maxVariables, "Largest CGI variables of a request by FastCGI, SCGI or uwsgi", "256k");
         add("max-connections", o.maxConnections, "Most connections at a time; 0 for what the descriptor limit allows [0]");
         addSize("stack-size", o.stackSize, "Address space of a handler's stack", "64k");
         addTime("head-timeout", o.headTimeout, "For a request head to be complete", "10s");
         addTime("idle-timeout", o.idleTimeout, "For the next request of a connection", "75s");
         addTime("body-timeout", o.bodyTimeout, "Without a byte of a request body", "30s");
         addTime("send-timeout", o.sendTimeout, "Without the client taking a byte", "30s");
+        addTime("upgrade-timeout", o.upgradeTimeout, "For a WebSocket client behind SCGI or uwsgi to be heard of", "10s");
         addTime("shutdown-timeout", o.shutdownTimeout, "For work under way when told to stop", "10s");
 
         app_.option_defaults()->group("Trust");
@@ -182,9 +185,14 @@ private:
               "refuse-absent-origin");
         add("trusted-proxy", o.trustedProxies, "Peer whose Forwarded and X-Forwarded-* fields count; repeatable: address, CIDR or unix")
             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("CIDR");
+        named(app_.add_flag("--proxy-protocol", o.proxyProtocol, "Trusted proxies begin each HTTP connection with a PROXY protocol header"),
+              "proxy-protocol");
         named(app_.add_flag("--trust-remote-user", o.trustRemoteUser, "Take the gateway's REMOTE_USER for authenticated"),
               "trust-remote-user");
-        add("websocket-over", o.websocketOver, "WebSockets through CGI: auto finds out whether the gateway carries them [auto]")
+        add("allow-gateway", o.allowedGateways,
+            "Web server on another machine that may speak FastCGI, SCGI or uwsgi to us; repeatable: address or CIDR")
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("CIDR");
+        add("websocket-over", o.websocketOver, "WebSockets: auto finds out whether the gateway in front carries them [auto]")
             ->check(CLI::IsMember({"auto", "yes", "no"}));
 
         app_.option_defaults()->group("Logs");
@@ -202,14 +210,14 @@ private:
         app_.footer(
             "Without --listen the way in is found at run time: a method and a URI as arguments run one request\n"
             "(GET '/path?x=y' a=b -H 'X: y' --cookie k=v, or WS /path), GATEWAY_INTERFACE in the environment means CGI,\n"
-            "LISTEN_FDS sockets from systemd; otherwise HTTP. Every option can be set by POSTERN_NAME in the environment.");
+            "LISTEN_FDS sockets from systemd, a listening socket as descriptor 0 FastCGI; otherwise HTTP. Every option can be set by POSTERN_NAME in the environment.");
     }
 
     std::string versionText() const {
         const auto& o = result_.options;
         std::string text = app_.get_name();
         if (!o.version.empty()) text += ' ' + o.version;
-        return text + "\npostern " + frameworkVersion + " (http cgi command-line websocket gzip)\n";
+        return text + "\npostern " + frameworkVersion + " (http fastcgi scgi uwsgi cgi command-line websocket gzip)\n";
     }
 
     void fail(int code, const std::string& what) {
@@ -271,6 +279,11 @@ private:
         for (const auto& range : o.trustedProxies)
             if (!AddressRange::parse(range))
                 throw CLI::ValidationError("--trusted-proxy", "'" + range + "' is no address, range or the word unix");
+        for (const auto& range : o.allowedGateways)
+            if (!AddressRange::parse(range)) throw CLI::ValidationError("--allow-gateway", "'" + range + "' is no address or range");
+        if (o.maxVariables < 1024) throw CLI::ValidationError("--max-variables", "at least 1k");
+        if (o.proxyProtocol && o.trustedProxies.empty())
+            throw CLI::ValidationError("--proxy-protocol", "say by --trusted-proxy which peers send the header");
         if (!o.mount.empty() && (!o.mount.starts_with('/') || o.mount.ends_with('/')))
             throw CLI::ValidationError("--mount", "a mount begins with a slash and ends without one");
         if (o.maxHead < 256 || o.maxHead > 48 * 1024) throw CLI::ValidationError("--max-head", "between 256 and 48k");

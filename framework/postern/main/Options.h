@@ -31,19 +31,23 @@ struct ProgramOptions {
     size_t maxFields = 100;
     size_t maxTarget = 8 * 1024;              ///< bytes
     size_t maxParameters = 1000;
+    size_t maxVariables = 256 * 1024;         ///< bytes of the CGI variables of a request by FastCGI, SCGI or uwsgi
     size_t maxConnections = 0;                ///< in the whole program; 0: what the descriptor limit allows
     size_t stackSize = 0;                     ///< bytes a fiber; 0: 64 KiB
     Duration headTimeout = std::chrono::seconds(10);
     Duration idleTimeout = std::chrono::seconds(75);
     Duration bodyTimeout = std::chrono::seconds(30);
     Duration sendTimeout = std::chrono::seconds(30);
+    Duration upgradeTimeout = std::chrono::seconds(10);
     Duration shutdownTimeout = std::chrono::seconds(10);
 
     std::vector<std::string> allowedOrigins;  ///< patterns, or "any"
     bool refuseAbsentOrigin = false;
     std::vector<std::string> trustedProxies;  ///< addresses, ranges, "unix"
+    bool proxyProtocol = false;               ///< they send the PROXY protocol
     bool trustRemoteUser = false;
-    std::string websocketOver = "auto";       ///< through CGI: auto, yes, no
+    std::vector<std::string> allowedGateways; ///< addresses, ranges: web servers that may speak FastCGI, SCGI or uwsgi here
+    std::string websocketOver = "auto";       ///< auto, yes, no; a listen spec may say otherwise
 
     std::string logLevel = "info";            ///< debug, info, warning, error
     std::string logFormat = "text";           ///< text, json

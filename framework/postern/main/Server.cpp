@@ -1,6 +1,7 @@
 #include "postern/main/Server.h"
 
 #include "postern/base/Crypto.h"
+#include "postern/io/Listener.h"
 #include "postern/main/ListenSpec.h"
 #include "postern/main/Privileges.h"
 #include "postern/main/Settings.h"
@@ -12,6 +13,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <thread>
+#include <variant>
 
 namespace postern {
 
@@ -24,6 +26,12 @@ void raiseDescriptorLimit() {
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+ListenSpec at(ListenSpec::Kind kind) {
+    ListenSpec spec;
+    spec.kind = kind;
+    return spec;
+}
+
 std::vector<OpenListener> open(const ParsedCommandLine& command) {
     const auto& options = command.options;
     std::vector<ListenSpec> specs;
@@ -33,12 +41,22 @@ std::vector<OpenListener> open(const ParsedCommandLine& command) {
         if (!spec) throw std::invalid_argument(why);
         specs.push_back(*spec);
     }
-    if (specs.empty() && !command.listenGiven && hasSystemdSockets()) specs.push_back({ListenSpec::Kind::systemd, {}, 0, -1});
-    if (specs.empty()) specs.push_back({ListenSpec::Kind::httpTcp, options.host, options.port, -1});
+    if (specs.empty() && !command.listenGiven && hasSystemdSockets()) specs.push_back(at(ListenSpec::Kind::systemd));
+    if (specs.empty() && !command.listenGiven && ListenSocket::isListening(0)) {
+        specs.push_back(at(ListenSpec::Kind::descriptor));
+        specs.back().protocol = CgiProtocol::fastCgi;
+        specs.back().fd = 0;
+    }
+    if (specs.empty()) {
+        specs.push_back(at(ListenSpec::Kind::tcp));
+        specs.back().address = options.host;
+        specs.back().port = options.port;
+    }
 
+    ListenRules rules{options.workers, options.socketGroup, !options.allowedGateways.empty() || fastCgiWebServers()};
     std::vector<OpenListener> listeners;
     for (const auto& spec : specs)
-        for (auto& listener : openListeners(spec, options.workers, options.socketGroup)) listeners.push_back(std::move(listener));
+        for (auto& listener : openListeners(spec, rules)) listeners.push_back(std::move(listener));
     return listeners;
 }
 
@@ -66,10 +84,10 @@ public:
             const std::vector<OpenListener>& listeners)
         : command_(command),
           handlerSettings_(handlerSettings(command.options)),
-          http_(httpSettings(command.options, log.access())),
           handle_([this, &handler](Exchange& exchange) { serveExchange(exchange, handlerSettings_, handler); }),
           log_(log),
           signals_(signals) {
+        for (const auto& listener : listeners) ways_.push_back(wayIn(listener, listeners.size()));
         loops_.resize(command.options.workers);
         for (unsigned i = 0; i < command.options.workers; ++i) threads_.emplace_back([this, i, &listeners] { work(i, listeners); });
         for (unsigned ready = ready_; ready < command.options.workers; ready = ready_) ready_.wait(ready);
@@ -90,6 +108,24 @@ public:
     }
 
 private:
+    using WayIn = std::variant<HttpSettings, WebServerSettings>;
+
+    WayIn wayIn(const OpenListener& listener, size_t listeners) const {
+        if (!listener.protocol) {
+            auto http = httpSettings(command_.options, log_.access(), listeners);
+            if (listener.websocket) http.websocket = *listener.websocket != WebsocketOver::no;
+            return http;
+        }
+        auto webServer = webServerSettings(command_.options, *listener.protocol, log_.access(), listeners);
+        if (listener.websocket) webServer.cgi.websocket = *listener.websocket;
+        return webServer;
+    }
+
+    std::unique_ptr<Gateway> openWay(Loop& loop, const OpenListener& listener, const WayIn& way, int fd) const {
+        if (const auto* http = std::get_if<HttpSettings>(&way)) return std::make_unique<HttpGateway>(loop, fd, *http, handle_);
+        return std::make_unique<WebServerGateway>(loop, fd, *listener.protocol, std::get<WebServerSettings>(way), handle_);
+    }
+
     template <typename Action>
     void forEachLoop(Action action) {
         const std::lock_guard lock(mutex_);
@@ -107,9 +143,9 @@ private:
             const StackOverflowReport report;
             sha1({});  // the first use of OpenSSL reads its configuration: not while clients wait
             Loop loop(loopOptions(command_.options, log_.function()));
-            std::vector<std::unique_ptr<HttpGateway>> gateways;
-            for (const auto& listener : listeners) {
-                gateways.push_back(std::make_unique<HttpGateway>(loop, listener.fds[index], http_, handle_));
+            std::vector<std::unique_ptr<Gateway>> gateways;
+            for (size_t i = 0; i < listeners.size(); ++i) {
+                gateways.push_back(openWay(loop, listeners[i], ways_[i], listeners[i].fds[index]));
                 gateways.back()->start();
             }
             setLoop(index, &loop);
@@ -133,8 +169,8 @@ private:
 
     const ParsedCommandLine& command_;
     const HandlerSettings handlerSettings_;
-    const HttpSettings http_;
     const ExchangeHandler handle_;
+    std::vector<WayIn> ways_;           // one for each listener
     Log& log_;
     Signals& signals_;
     std::mutex mutex_;

@@ -1,8 +1,12 @@
 #include "postern/main/Settings.h"
 
+#include "postern/main/ListenSpec.h"
+
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
 
 namespace postern {
 
@@ -19,7 +23,7 @@ RequestLimits requestLimits(const ProgramOptions& options) {
     return limits;
 }
 
-size_t connectionsPerLoop(const ProgramOptions& options) {
+size_t connectionsPerListener(const ProgramOptions& options, size_t listeners) {
     size_t total = options.maxConnections;
     if (total == 0) {
         rlimit descriptors{};
@@ -27,7 +31,14 @@ size_t connectionsPerLoop(const ProgramOptions& options) {
         const size_t limit = descriptors.rlim_cur;
         total = limit > 2 * reservedDescriptors ? limit - reservedDescriptors : limit / 2;
     }
-    return std::max<size_t>(1, total / options.workers);
+    return std::max<size_t>(1, total / options.workers / listeners);
+}
+
+std::vector<AddressRange> ranges(const std::vector<std::string>& texts) {
+    std::vector<AddressRange> all;
+    for (const auto& text : texts)
+        if (const auto range = AddressRange::parse(text)) all.push_back(*range);
+    return all;
 }
 
 }
@@ -45,15 +56,16 @@ HandlerSettings handlerSettings(const ProgramOptions& options) {
     return settings;
 }
 
-HttpSettings httpSettings(const ProgramOptions& options, AccessFunction access) {
+HttpSettings httpSettings(const ProgramOptions& options, AccessFunction access, size_t listeners) {
     HttpSettings settings;
     settings.limits = requestLimits(options);
     settings.headTimeout = options.headTimeout;
     settings.idleTimeout = options.idleTimeout;
     settings.sendTimeout = options.sendTimeout;
-    settings.maxConnections = connectionsPerLoop(options);
-    for (const auto& range : options.trustedProxies)
-        if (const auto parsed = AddressRange::parse(range)) settings.trustedProxies.push_back(*parsed);
+    settings.maxConnections = connectionsPerListener(options, listeners);
+    settings.trustedProxies = ranges(options.trustedProxies);
+    settings.websocket = options.websocketOver != "no";
+    settings.proxyProtocol = options.proxyProtocol;
     settings.access = std::move(access);
     return settings;
 }
@@ -63,11 +75,36 @@ CgiSettings cgiSettings(const ProgramOptions& options, AccessFunction access) {
     settings.limits = requestLimits(options);
     settings.mount = options.mount;
     settings.trustRemoteUser = options.trustRemoteUser;
-    settings.websocket = options.websocketOver == "yes"  ? WebsocketOver::yes
-                         : options.websocketOver == "no" ? WebsocketOver::no
-                                                         : WebsocketOver::findOut;
+    settings.websocket = parseWebsocketOver(options.websocketOver).value_or(WebsocketOver::findOut);
+    settings.upgradeTimeout = options.upgradeTimeout;
     settings.sendTimeout = options.sendTimeout;
     settings.access = std::move(access);
+    return settings;
+}
+
+std::optional<std::vector<AddressRange>> fastCgiWebServers() {
+    const char* text = std::getenv("FCGI_WEB_SERVER_ADDRS");
+    if (!text) return {};
+    std::vector<AddressRange> all;
+    forEachListElement(text, [&](std::string_view address) {
+        const auto range = AddressRange::parse(address);
+        if (!range) throw std::invalid_argument("FCGI_WEB_SERVER_ADDRS is a list of addresses, but holds '" +
+                                                escapedForLog(address) + "'");
+        all.push_back(*range);
+    });
+    return all;
+}
+
+WebServerSettings webServerSettings(const ProgramOptions& options, CgiProtocol protocol, AccessFunction access,
+                                    size_t listeners) {
+    WebServerSettings settings;
+    settings.cgi = cgiSettings(options, std::move(access));
+    settings.variableBytes = options.maxVariables;
+    settings.headTimeout = options.headTimeout;
+    settings.idleTimeout = options.idleTimeout;
+    settings.maxConnections = connectionsPerListener(options, listeners);
+    settings.allowed = ranges(options.allowedGateways);
+    if (protocol == CgiProtocol::fastCgi) settings.only = fastCgiWebServers();
     return settings;
 }
 

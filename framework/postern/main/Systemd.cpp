@@ -28,14 +28,15 @@ int passedSockets() {
 
 bool hasSystemdSockets() { return passedSockets() > 0; }
 
-std::vector<int> systemdSockets() {
+std::vector<SystemdSocket> systemdSockets() {
     constexpr int first = 3;
-    std::vector<int> fds;
+    std::vector<SystemdSocket> sockets;
+    auto names = environment("LISTEN_FDNAMES");
     for (int fd = first; fd < first + passedSockets(); ++fd) {
         ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-        fds.push_back(fd);
+        sockets.push_back({fd, std::string(takeUntil(names, ':'))});
     }
-    return fds;
+    return sockets;
 }
 
 void notifySystemd(std::string_view state) {

@@ -206,9 +206,11 @@ private:
                                       "scgi_request_buffering on (uwsgi_request_buffering likewise)"};
             head_.framing = *value > 0 ? BodyFraming::length : BodyFraming::none;
             head_.contentLength = *value;
-        } else if (has("HTTP_TRANSFER_ENCODING") || rules_.bodyUntilEnd) {
+        } else if (has("HTTP_TRANSFER_ENCODING") || (rules_.bodyUntilEnd && !has("HTTP_UPGRADE"))) {
             head_.framing = BodyFraming::untilEnd;
         }
+        if (head_.framing == BodyFraming::untilEnd && rules_.bodyNeedsLength)
+            return Violation{411, "the gateway sends a body without CONTENT_LENGTH, whose end cannot be found"};
         return {};
     }
 

@@ -13,8 +13,26 @@ namespace postern {
 struct CgiVariableRules {
     std::string mount;                ///< path prefix the gateway serves us under ("/app"), without a slash at its end
     bool mountIsScriptName = false;   ///< classic CGI: without `mount`, SCRIPT_NAME says where we are
-    bool bodyUntilEnd = false;        ///< FastCGI: no CONTENT_LENGTH means that the body ends with its stream
+    bool bodyUntilEnd = false;        ///< FastCGI: without a CONTENT_LENGTH the body ends with its stream
+    bool bodyNeedsLength = false;     ///< SCGI, uwsgi: nothing but CONTENT_LENGTH tells where the body ends
     bool trustRemoteUser = false;     ///< REMOTE_USER was checked by the gateway (nginx and HAProxy do not check it)
+};
+
+/// What the variables of one request may cost in memory: their bytes, and some for each. More is a 431.
+class CgiVariableBudget {
+public:
+    static constexpr size_t overhead = 64;
+
+    explicit CgiVariableBudget(size_t bytes) : left_(bytes) {}
+    /// False: this name and value are more than what is left.
+    bool spend(size_t bytes) {
+        if (bytes > left_ || left_ - bytes < overhead) return false;
+        left_ -= bytes + overhead;
+        return true;
+    }
+
+private:
+    size_t left_;
 };
 
 /// Makes a head from variables in the order they came. Repeated request fields are joined, repeated single-valued ones

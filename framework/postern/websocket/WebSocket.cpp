@@ -47,6 +47,8 @@ WebSocketCore& WebSocket::core() {
     return *core_;
 }
 
+void WebSocket::demandSignOfLife(Duration within, std::string why) { core().demandSignOfLife(within, std::move(why)); }
+
 Message WebSocket::recv(Deadline deadline) { return core().recv(deadline); }
 Message WebSocket::recv(Duration time) { return core().recv(core().loop().in(time)); }
 bool WebSocket::waitForNextMessage(Deadline deadline) { return core().waitForMessage(deadline); }

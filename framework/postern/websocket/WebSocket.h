@@ -115,6 +115,8 @@ public:
     /// For those who carry WebSockets over a stream of their own: the handshake is done. The stream's loop is the socket's.
     static WebSocket overStream(std::unique_ptr<ByteStream> stream, const WebSocketOptions& options,
                                 std::string protocol = {});
+    /// For a line that may lead nowhere: pings, and cuts it unless a byte came `within` that time; the log then says why.
+    void demandSignOfLife(Duration within, std::string why);
 
 private:
     explicit WebSocket(WebSocketCore* core);

@@ -125,7 +125,7 @@ void WebSocketCore::receiveAll() {
             returnLent();
             stream_->consume(stream_->unread().size());
             if (stream_->broken() || (stream_->ended() && stream_->isSendingFinished())) return lineGone();
-            if (stream_->ended()) return stream_->onFinished([](void* self) { static_cast<WebSocketCore*>(self)->pump(); }, this);
+            if (stream_->ended()) return stream_->onSent([](void* self) { static_cast<WebSocketCore*>(self)->pump(); }, this);
         } else {
             if (advance() == Arrived::message) return changed_.notifyAll();  // the last thing: they may go on at once
             if (finishing_) continue;
@@ -313,17 +313,45 @@ void WebSocketCore::timePassed() {
     }
     // What was sent before the close is still on its way: as long as the peer takes it, it gets it (the stream's own
     // time-out ends the wait for one that does not).
-    if (stream_->queuedBytes() > 0) return timer_.set(loop_.in(closeTimeout_).at());
+    if (stream_->queuedBytes() > 0 || (finishing_ && !stream_->isSendingFinished()))
+        return timer_.set(loop_.in(closeTimeout_).at());
     lineGone();
 }
 
 void WebSocketCore::armHeartbeat() {
     if (closeSent_ || !stream_) return;
-    if (pingInterval_ == Duration::zero()) return timer_.clear();
-    timer_.set(std::min(lastPing_ + pingInterval_, stream_->lastReceived() + pingInterval_ + pingGrace_));
+    auto next = TimePoint::max();
+    if (pingInterval_ > Duration::zero())
+        next = std::min(lastPing_ + pingInterval_, stream_->lastReceived() + pingInterval_ + pingGrace_);
+    if (demand_) next = std::min(next, demand_->until);
+    if (next == TimePoint::max()) timer_.clear();
+    else timer_.set(next);
+}
+
+// The line may lead nowhere: some gateways answer 101 but pass nothing on. A client answers a ping.
+void WebSocketCore::demandSignOfLife(Duration within, std::string why) {
+    if (!isOpen() || !stream_->unread().empty()) return;
+    demand_ = std::make_unique<Demand>(Demand{loop_.now(), loop_.in(within).at(), std::move(why)});
+    sendPing(pingMessage_, false);
+    armHeartbeat();
+}
+
+// True: nothing was heard in time, and the line is gone.
+bool WebSocketCore::demandFailed() {
+    if (!demand_) return false;
+    const bool heard = stream_->lastReceived() > demand_->since || stream_->canReceive();
+    if (!heard && loop_.now() < demand_->until) return false;
+    const auto demand = std::move(demand_);
+    if (heard) return false;
+    loop_.log(LogLevel::error, "cut a WebSocket: nothing came from the client after the 101; " + demand->why);
+    peerReason_ = "no sign of life";
+    abort();
+    return true;
 }
 
 void WebSocketCore::beat() {
+    if (demandFailed()) return;
+    if (pingInterval_ == Duration::zero()) return armHeartbeat();
     const auto now = loop_.now();
     // Bytes that wait in the kernel while the handler is busy are a sign of life too.
     const bool silent = now - stream_->lastReceived() >= pingInterval_ + pingGrace_;

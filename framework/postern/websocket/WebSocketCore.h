@@ -63,6 +63,7 @@ public:
     std::shared_ptr<SenderLink> link();
     void onPong(std::function<void(std::string_view)> callback) { onPong_ = std::move(callback); }
     void setHeartbeat(Duration interval, std::string message);
+    void demandSignOfLife(Duration within, std::string why);
 
 private:
     friend class Message;
@@ -95,6 +96,7 @@ private:
     void timePassed();
     void beat();
     void armHeartbeat();
+    bool demandFailed();
     void drainNow(How how);
     void runSenderQueue();
 
@@ -120,6 +122,11 @@ private:
     std::vector<SentPing> pings_;          // without an answer so far, the oldest first
     uint64_t lastPinged_ = 0, lastAnswered_ = 0;  // numbers of pings
     std::function<void(std::string_view)> onPong_;
+    struct Demand {
+        TimePoint since, until;
+        std::string why;
+    };
+    std::unique_ptr<Demand> demand_;       // a peer of which nothing was heard yet, and perhaps never can be
 
     std::string protocol_;
     std::string peerReason_;

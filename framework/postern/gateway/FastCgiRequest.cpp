@@ -235,7 +235,7 @@ bool FastCgiRequest::readsThroughUs(std::string_view records) {
 void checkFastCgiLibrary() {
     static std::once_flag once;
     std::call_once(once, [] {
-        static const FastCgiLimits limits;
+        const FastCgiLimits limits;
         // BEGIN for request 1, then PARAMS with the single variable A=b, their end, and the end of STDIN.
         constexpr std::string_view records("\1\1\0\1\0\10\0\0" "\0\1\0\0\0\0\0\0" "\1\4\0\1\0\4\0\0" "\1\1Ab"
                                            "\1\4\0\1\0\0\0\0" "\1\5\0\1\0\0\0\0", 44);

@@ -19,7 +19,6 @@ namespace postern {
 
 class FastCgiRequest {
 public:
-    /// `limits` outlive the request.
     explicit FastCgiRequest(const FastCgiLimits& limits);
     ~FastCgiRequest();
 

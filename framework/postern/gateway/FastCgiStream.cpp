@@ -49,9 +49,14 @@ bool FastCgiStream::tryReceive(Operation& operation) {
 
 bool FastCgiStream::submitReceive(Operation& operation) {
     const auto notify = [](void* self) { static_cast<FastCgiStream*>(self)->arrived(); };
-    do {
-        if (tryReceive(operation)) return true;
-    } while (wire_->startReceive(notify, this));
+    try {
+        do {
+            if (tryReceive(operation)) return true;
+        } while (wire_->startReceive(notify, this));
+    } catch (const std::bad_alloc&) {
+        operation.result = -ENOMEM;  // nobody knows how far the guard came
+        return true;
+    }
     operation.pending = true;
     receiving_ = &operation;
     return false;
@@ -59,18 +64,10 @@ bool FastCgiStream::submitReceive(Operation& operation) {
 
 void FastCgiStream::arrived() {
     auto& operation = *receiving_;
-    const auto complete = [&](int64_t failure) {
-        if (failure != 0) operation.result = failure;
-        operation.pending = false;
-        receiving_ = nullptr;
-        operation.completed(operation);
-    };
-    try {
-        if (!submitReceive(operation)) return;
-        complete(0);
-    } catch (const std::bad_alloc&) {
-        complete(-ENOMEM);
-    }
+    if (!submitReceive(operation)) return;
+    operation.pending = false;
+    receiving_ = nullptr;
+    operation.completed(operation);
 }
 
 void FastCgiStream::cancelReceive(Operation& operation) {

@@ -1,6 +1,7 @@
 #include "postern/gateway/HttpConnection.h"
 
 #include "postern/gateway/HttpExchange.h"
+#include "postern/protocol/CgiEnvironment.h"
 #include "postern/protocol/ProxyProtocol.h"
 
 #include <cerrno>
@@ -137,6 +138,7 @@ std::optional<Violation> HttpConnection::completeHead() {
             head.host = client.host;
         }
     }
+    splitMount(gateway_.settings_.mount, head);
     head.serverName = head.host.substr(0, head.host.starts_with('[') ? head.host.find(']') + 1 : head.host.find(':'));
     return {};
 }

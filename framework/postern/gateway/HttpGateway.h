@@ -23,6 +23,7 @@ struct HttpSettings {
     std::string scheme = "http";
     std::vector<AddressRange> trustedProxies;           ///< peers whose Forwarded and X-Forwarded-* fields count
     bool proxyProtocol = false;                         ///< those peers begin with a header of protocol/ProxyProtocol.h
+    std::string mount;                                  ///< path prefix the program is served under; becomes SCRIPT_NAME
     bool websocket = true;                              ///< false: requests for one are refused
     AccessFunction access;                              ///< none: no access log
 };

@@ -72,19 +72,19 @@ WebServerConnection::HeadResult WebServerConnection::readPacket() {
         packet_ += piece;
         wire_->consume(piece.size());
     };
-    while (!wire_->unread().empty()) {
+    for (;;) {
         const auto size = packetSize();
         if (const auto* violation = std::get_if<Violation>(&size)) return refuse(*violation);
+        if (wire_->unread().empty() && !std::holds_alternative<size_t>(size)) return HeadResult::incomplete;
         if (std::holds_alternative<NeedMore>(size)) {
             take(1);
             continue;
         }
         take(std::get<size_t>(size) - packet_.size());
-        if (packet_.size() < std::get<size_t>(size)) continue;
+        if (packet_.size() < std::get<size_t>(size)) return HeadResult::incomplete;
         const auto violation = readVariables();
         return violation ? refuse(*violation) : HeadResult::complete;
     }
-    return HeadResult::incomplete;
 }
 
 Outcome<size_t> WebServerConnection::packetSize() const {

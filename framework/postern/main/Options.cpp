@@ -2,6 +2,7 @@
 
 #include "postern/base/Text.h"
 #include "postern/main/ListenSpec.h"
+#include "postern/main/PrintConfig.h"
 #include "postern/protocol/Forwarded.h"
 #include "postern/protocol/HttpHead.h"
 #include "postern/protocol/Origin.h"
@@ -94,7 +95,10 @@ public:
     ParsedCommandLine parse(int argc, char** argv) {
         try {
             parseAndCheck(argc, argv);
-            if (checkOnly_) {
+            if (!printConfig_.empty()) {
+                std::cout << configFor(argc > 0 ? argv[0] : app_.get_name());
+                result_.exitCode = 0;
+            } else if (checkOnly_) {
                 std::cout << "The configuration is right.\n";
                 result_.exitCode = 0;
             }
@@ -153,7 +157,7 @@ private:
         port_ = app_.add_option("-p,--port", o.port, "Port for HTTP when there is no --listen; 0 takes a free one [8080]")
                     ->envname("PORT");
         host_ = app_.add_option("--host", o.host, "Address for HTTP when there is no --listen [127.0.0.1]")->envname("HOST");
-        add("mount", o.mount, "Path prefix a web server serves the program under by CGI, FastCGI, SCGI or uwsgi");
+        add("mount", o.mount, "Path prefix the program is served under");
         add("workers", o.workers, "Threads, each with an event loop of its own; 0 for one per core [1]");
         add("socket-group", o.socketGroup, "Group of Unix sockets, whose mode is 0660");
         add("user", o.user, "User to become once the sockets are open");
@@ -205,6 +209,9 @@ private:
         add("access-log-file", o.accessLogFile, "File for the access log instead of standard output");
         named(app_.add_flag("--dev", o.dev, "Show the text of exceptions to clients"), "dev");
         app_.add_flag("--check-config", checkOnly_, "Check options and configuration, then exit");
+        app_.add_option("--print-config", printConfig_, "Print a configuration for these listeners and mount, then exit: nginx, "
+                                                        "lighttpd, apache, caddy, haproxy or systemd")
+            ->check(CLI::IsMember(printableConfigs));
 
         app_.option_defaults()->group("");
         app_.footer(
@@ -292,6 +299,14 @@ private:
         if (o.workers > 256) throw CLI::ValidationError("--workers", "at most 256");
     }
 
+    std::string configFor(const std::string& program) const {
+        try {
+            return printConfig(printConfig_, result_.options, program);
+        } catch (const std::invalid_argument& problem) {
+            throw CLI::ValidationError("--print-config", problem.what());
+        }
+    }
+
     void noteChanges() {
         for (const auto* option : app_.get_options())
             if (option->count() > 0 && !option->get_lnames().empty()) result_.changed.push_back(option->get_lnames().front());
@@ -302,6 +317,7 @@ private:
     ParsedCommandLine result_;
     CLI::Option *listen_ = nullptr, *port_ = nullptr, *host_ = nullptr;
     bool checkOnly_ = false;
+    std::string printConfig_;
 };
 
 // METHOD and a URI as the first two arguments.

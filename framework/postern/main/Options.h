@@ -22,7 +22,7 @@ struct ProgramOptions {
     std::vector<std::string> listen;          ///< see ListenSpec; none: host and port
     std::string host = "127.0.0.1";
     uint16_t port = 8080;                     ///< 0: one that is free
-    std::string mount;                        ///< path prefix for gateways of the CGI family
+    std::string mount;                        ///< path prefix the program is served under
     unsigned workers = 1;                     ///< threads, each with a loop and a socket of its own; 0: one per core
 
     uint64_t maxBody = 10 * 1024 * 1024;      ///< bytes

@@ -184,13 +184,20 @@ private:
 
 namespace {
 
+void removeSockets(const std::vector<OpenListener>& listeners) {
+    for (const auto& listener : listeners)
+        if (!listener.unlinkAtExit.empty()) ::unlink(listener.unlinkAtExit.c_str());
+}
+
 // True: it ended because it was told to.
-bool runUntilStopped(const ProgramOptions& options, Workers& workers, Log& log, Signals& signals) {
+bool runUntilStopped(const ProgramOptions& options, Workers& workers, const std::vector<OpenListener>& listeners, Log& log,
+                     Signals& signals) {
     constexpr auto patience = std::chrono::seconds(1);  // beyond what the loops were granted
     auto until = TimePoint::max();
     bool stopping = false;
     const auto beginDrain = [&] {
         stopping = true;
+        removeSockets(listeners);  // while they are ours: whoever comes next may listen there before we are done
         workers.drain(options.shutdownTimeout);
         until = Deadline::after(options.shutdownTimeout + patience, Clock::now()).at();
     };
@@ -215,12 +222,8 @@ bool runUntilStopped(const ProgramOptions& options, Workers& workers, Log& log, 
             return false;
         }
     }
+    if (!stopping) removeSockets(listeners);
     return !workers.failed();
-}
-
-void removeSockets(const std::vector<OpenListener>& listeners) {
-    for (const auto& listener : listeners)
-        if (!listener.unlinkAtExit.empty()) ::unlink(listener.unlinkAtExit.c_str());
 }
 
 }
@@ -235,16 +238,14 @@ int serve(const ParsedCommandLine& command, const Handler& handler, Log& log, Si
         Workers workers(command, handler, log, signals, listeners);
         printBanner(command, listeners);
         notifySystemd("READY=1");
-        failed = !runUntilStopped(command.options, workers, log, signals);
+        failed = !runUntilStopped(command.options, workers, listeners, log, signals);
         if (!workers.allEnded()) {
             // A handler that computes or blocks for ever cannot be ended in good order.
             log.function()(LogLevel::error, "handlers did not end in time: the program ends without them");
-            removeSockets(listeners);
             log.flush();
             std::_Exit(1);
         }
     }
-    removeSockets(listeners);
     return failed ? 1 : 0;
 }
 

@@ -65,6 +65,7 @@ HttpSettings httpSettings(const ProgramOptions& options, AccessFunction access, 
     settings.maxConnections = connectionsPerListener(options, listeners);
     settings.trustedProxies = ranges(options.trustedProxies);
     settings.websocket = options.websocketOver != "no";
+    settings.mount = options.mount;
     settings.proxyProtocol = options.proxyProtocol;
     settings.access = std::move(access);
     return settings;

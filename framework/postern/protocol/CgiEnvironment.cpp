@@ -110,15 +110,11 @@ private:
         return readTarget(head_.target, head_);
     }
 
-    // What a handler routes on begins where our mount ends, on a boundary between segments.
     std::optional<Violation> readMount() {
         std::string_view mount = rules_.mount;
         if (mount.empty() && rules_.mountIsScriptName) mount = variable("SCRIPT_NAME");
-        if (mount.empty() || mount == "/" || !head_.pathInfo.starts_with(mount)) return {};
-        const auto rest = head_.pathInfo.substr(mount.size());
-        if (!rest.empty() && !rest.starts_with('/')) return {};
-        head_.scriptName = keep(mount);
-        head_.pathInfo = rest.empty() ? std::string_view("/") : rest;
+        splitMount(mount, head_);
+        head_.scriptName = keep(head_.scriptName);
         return {};
     }
 
@@ -225,6 +221,14 @@ private:
 std::optional<Violation> readCgiVariables(std::span<const FieldView> variables, const CgiVariableRules& rules,
                                           const HeadLimits& limits, RequestHead& head) {
     return Reader(variables, rules, limits, head).read();
+}
+
+void splitMount(std::string_view mount, RequestHead& head) {
+    if (mount.empty() || mount == "/" || !head.pathInfo.starts_with(mount)) return;
+    const auto rest = head.pathInfo.substr(mount.size());
+    if (!rest.empty() && !rest.starts_with('/')) return;  // a mount ends between segments
+    head.scriptName = mount;
+    head.pathInfo = rest.empty() ? std::string_view("/") : rest;
 }
 
 NameValues writeCgiVariables(const RequestHead& head) {

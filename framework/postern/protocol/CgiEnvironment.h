@@ -40,6 +40,10 @@ private:
 std::optional<Violation> readCgiVariables(std::span<const FieldView> variables, const CgiVariableRules& rules,
                                           const HeadLimits& limits, RequestHead& head);
 
+/// Moves the mount from the front of `head.pathInfo` to `head.scriptName`; nothing if the path is not below it. `mount`
+/// outlives the head.
+void splitMount(std::string_view mount, RequestHead& head);
+
 /// The variables a classic CGI program would see for this request.
 NameValues writeCgiVariables(const RequestHead& head);
 

@@ -98,7 +98,7 @@ std::string fastCgiEndRequest(uint16_t requestId, uint8_t protocolStatus) {
 void FastCgiGuard::nextRequest() {
     assert(contentLeft_ == 0);
     const auto padding = paddingLeft_;
-    *this = FastCgiGuard(*limits_);
+    *this = FastCgiGuard(limits_);
     paddingLeft_ = padding;
 }
 
@@ -153,7 +153,7 @@ std::variant<size_t, Violation> FastCgiGuard::takeManagement(const Header& heade
     if (content.size() < header.contentSize) return size_t{0};
     if (++extraRecords_ > maxExtraRecords) return broken("too many FastCGI management records");
     if (header.type == getValues) {
-        if (const auto violation = appendValues(content.substr(0, header.contentSize), limits_->maxConnections, answers))
+        if (const auto violation = appendValues(content.substr(0, header.contentSize), limits_.maxConnections, answers))
             return *violation;
     } else {
         appendHeader(answers, unknownType, 0, 8);

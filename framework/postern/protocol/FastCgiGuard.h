@@ -25,8 +25,7 @@ struct FastCgiLimits {
 
 class FastCgiGuard {
 public:
-    /// `limits` outlive the guard.
-    explicit FastCgiGuard(const FastCgiLimits& limits) : limits_(&limits), budget_(limits.variableBytes) {}
+    explicit FastCgiGuard(const FastCgiLimits& limits) : limits_(limits), budget_(limits.variableBytes) {}
 
     /// Takes records from the front of `bytes` (all that arrived and was not taken before) as far as they are there, up
     /// to the end of PARAMS or of STDIN. Appends what libfcgi may see to `approved` and what the peer is to be told to
@@ -61,7 +60,7 @@ private:
     std::optional<Violation> endLengths();
     bool isRefused(uint16_t id) const;
 
-    const FastCgiLimits* limits_;
+    FastCgiLimits limits_;
     std::optional<Violation> violation_;     // behind what was taken
     Phase phase_ = Phase::begin;
     Content content_ = Content::skipped;     // of the record that is being taken

@@ -52,6 +52,7 @@ FUZZERS := $(patsubst $(S)tests/fuzz/%.cpp,%,$(wildcard $(S)tests/fuzz/*.cpp))
 REPLAY := $(S)tests/fuzz/replay/Replay.cpp
 BENCHES := $(patsubst $(S)tests/bench/%.cpp,%,$(wildcard $(S)tests/bench/*.cpp))
 NODE := $(B)/node/installed
+SERVERS := $(B)/servers/unpacked
 CONSUMERS := $(B)/check/pkg-config/hello $(B)/check/cmake/hello
 ROOT := $(B)/check/root
 
@@ -162,8 +163,19 @@ $(REPLAYS): $(B)/address/replay/%: $(B)/address/obj/tests/fuzz/%.o $(call object
 	$(call link,address)
 
 BENCH_PROGRAMS := $(BENCHES:%=$(B)/bin/bench/%)
-$(BENCH_PROGRAMS): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libsupport.a $(B)/lib/libpostern.a
+BENCH_PEERS := $(B)/bin/bench/fcgiloop $(B)/bin/bench/uwsgihello_plugin.so
+$(filter-out $(BENCH_PEERS),$(BENCH_PROGRAMS)): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libsupport.a $(B)/lib/libpostern.a
 	$(call link,ordinary)
+
+# With libfcgi's own half for the operating system, and with the header that the uWSGI at hand prints.
+$(B)/bin/bench/fcgiloop: $(B)/obj/tests/bench/fcgiloop.o
+	$(call link,ordinary)
+$(B)/bin/bench/uwsgihello_plugin.so: $(S)tests/bench/uwsgihello.c $(SERVERS)
+	@mkdir -p $(@D) $(B)/obj/tests/bench
+	$(call say,CC,$<)
+	$(Q)PATH=$(B)/servers/root/usr/bin:$$PATH LD_LIBRARY_PATH=$(B)/servers/root/usr/lib/x86_64-linux-gnu \
+		uwsgi-core --dot-h > $(B)/obj/tests/bench/uwsgi.h 2> /dev/null
+	$(Q)$(CC) -O2 -fPIC -shared -I$(B)/obj/tests/bench -o $@ $<
 
 .PHONY: programs
 programs: $(B)/lib/libpostern.a $(APPS:%=$(B)/bin/%)
@@ -212,11 +224,11 @@ PARTS = $(if $(TESTS),$(filter tests threads plain,$(PARTS.$(or $(SANITIZE),addr
 
 HEADER_CHECKS := $(HEADERS:$(S)framework/%.h=$(B)/check/headers/%.ok)
 needs.headers := $(HEADER_CHECKS)
-needs.tests := programs $(APPS:%=$(B)/address/bin/%) $(B)/address/tests $(NODE)
+needs.tests := programs $(APPS:%=$(B)/address/bin/%) $(B)/address/tests $(NODE) $(SERVERS)
 needs.docs := programs $(B)/docs/built
 needs.replay := $(REPLAYS)
 needs.threads := $(if $(THREADED),$(B)/thread/tests)
-needs.plain := programs $(APPS:%=$(B)/address/bin/%) $(B)/tests $(NODE)
+needs.plain := programs $(APPS:%=$(B)/address/bin/%) $(B)/tests $(NODE) $(SERVERS)
 needs.install := $(CONSUMERS)
 needs.other := $(B)/other/lib/libpostern.a $(APPS:%=$(B)/other/bin/%)
 
@@ -226,6 +238,7 @@ check-build: $(foreach part,$(PARTS),$(needs.$(part)))
 check check-clang: export POSTERN_BIN = $(CURDIR)/$(B)/bin
 check check-clang: export POSTERN_SANITIZED_BIN = $(CURDIR)/$(B)/address/bin
 check check-clang: export POSTERN_NODE = $(CURDIR)/$(B)/node
+check check-clang bench: export POSTERN_SERVERS = $(CURDIR)/$(B)/servers/root
 check check-clang: export POSTERN_SOURCE = $(abspath ./$(S))
 check check-clang: export POSTERN_PYTHON = /usr/bin/python3
 check check-clang: export TESTS := $(TESTS)
@@ -257,6 +270,11 @@ $(NODE): $(S)tests/support/node/package.json
 	$(call say,NPM,$<)
 	$(Q)cp $< $(@D)/ && cd $(@D) && npm install --no-package-lock --no-audit --no-fund --loglevel=error && touch $(@F)
 
+$(SERVERS): $(S)tests/support/servers
+	@mkdir -p $(@D)
+	$(call say,APT,$<)
+	$(Q)rm -rf $(@D)/root && $(S)tests/support/servers $(@D) && touch $@
+
 # The consumers see what "make install" puts there, and nothing else.
 $(B)/check/installed: $(B)/lib/libpostern.a $(HEADERS) $(addprefix $(S),Makefile postern.pc.in $(wildcard m4/*.cmake.in))
 	@rm -rf $(ROOT)
@@ -281,7 +299,7 @@ bench: export POSTERN_BIN = $(CURDIR)/$(B)/bin
 bench: export POSTERN_SOURCE = $(abspath ./$(S))
 bench: ## builds and runs the benchmarks: ARGS=...
 	@$(DEPS) check
-	+@$(SUBMAKE) programs $(BENCH_PROGRAMS)
+	+@$(SUBMAKE) programs $(BENCH_PROGRAMS) $(BENCH_PEERS)
 	@$(S)tests/bench/run $(ARGS)
 
 # ---- install

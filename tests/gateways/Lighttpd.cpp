@@ -1,7 +1,6 @@
 #include "support/BlockingClient.h"
 #include "support/Catch.h"
-#include "support/Process.h"
-
+#include "support/Fronts.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -13,51 +12,34 @@ namespace {
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
-// lighttpd with our programs as CGI programs under /echo.cgi and /form.cgi, on a Unix socket.
+// lighttpd with our programs as CGI programs under /echo.cgi and /form.cgi.
 class Lighttpd {
 public:
     explicit Lighttpd(bool upgrade) {
         for (const char* app : {"echo", "form", "hello"})
-            std::filesystem::create_symlink(checkedApp(app), directory_ / (std::string(app) + ".cgi"));
-        writeFile(directory_ / "conf",
-                  "server.modules = ( \"mod_cgi\", \"mod_accesslog\" )\n"
-                  "server.document-root = \"" + directory_.path() + "\"\n"
-                  "server.bind = \"" + socket() + "\"\n"
-                  "server.errorlog = \"" + directory_ / "errors" + "\"\n"
-                  "server.upload-dirs = ( \"" + directory_.path() + "\" )\n"
-                  "cgi.assign = ( \".cgi\" => \"\" )\n" + (upgrade ? "cgi.upgrade = \"enable\"\n" : ""));
-        process_.emplace(std::vector<std::string>{"lighttpd", "-D", "-f", directory_ / "conf"});
-        const auto until = std::chrono::steady_clock::now() + patience;
-        while (!tryConnect())
-            if (std::chrono::steady_clock::now() > until || !process_->isRunning())
-                throw std::runtime_error("lighttpd does not serve: " + process_->errors() + errors());
+            std::filesystem::create_symlink(checkedApp(app), programs_ / (std::string(app) + ".cgi"));
+        front_.emplace(FrontKind::lighttpd,
+                       "server.modules += ( \"mod_cgi\", \"mod_alias\" )\n"
+                       "$SERVER[\"socket\"] == \"127.0.0.1:" + std::to_string(port_) + "\" {}\n"
+                       "alias.url = ( \"/\" => \"" + programs_ / "" + "\" )\n"
+                       "cgi.assign = ( \".cgi\" => \"\" )\n" + (upgrade ? "cgi.upgrade = \"enable\"\n" : ""),
+                       std::vector<uint16_t>{port_});
     }
-    BlockingClient connect() const { return BlockingClient(socket()); }
-    std::string errors() const { return std::filesystem::exists(directory_ / "errors") ? readFile(directory_ / "errors") : ""; }
-    /// Of our programs.
-    void waitForErrors(std::string_view text) { process_->waitForErrors(text); }
-    pid_t pid() const { return process_->pid(); }
+    BlockingClient connect() const { return BlockingClient(port_); }
+    /// Of our programs, too.
+    void waitForErrors(std::string_view text) { front_->waitForLog(text); }
 
     // Our programs among its children.
     size_t programs() const {
-        const auto task = "/proc/" + std::to_string(pid()) + "/task/" + std::to_string(pid()) + "/children";
-        const auto text = readFile(task);
+        const auto pid = std::to_string(front_->pid());
+        const auto text = readFile("/proc/" + pid + "/task/" + pid + "/children");
         return static_cast<size_t>(std::count(text.begin(), text.end(), ' '));
     }
 
 private:
-    std::string socket() const { return directory_ / "socket"; }
-    bool tryConnect() const {
-        try {
-            connect();
-            return true;
-        } catch (const std::exception&) {
-            return false;
-        }
-    }
-
-    TemporaryDirectory directory_;
-    std::optional<Process> process_;
+    TemporaryDirectory programs_;
+    FreePort port_;
+    std::optional<Front> front_;
 };
 
 }
@@ -138,6 +120,7 @@ TEST_CASE("lighttpd: our program ends when the client vanishes", "[gateways]") {
         REQUIRE(client.next().payload == "hello");
         CHECK(lighttpd.programs() == 1);
         client.send(maskedFrame(1, "half").substr(0, 4));
+        client.reset();
     }
     auto probe = lighttpd.connect();
     const auto until = std::chrono::steady_clock::now() + patience;

@@ -163,7 +163,7 @@ void Process::signal(int number) { ::kill(pid_, number); }
 bool Process::pump(Until until) {
     if (ended_) return false;
     pollfd fds[] = {{pidfd_, POLLIN, 0}, {out_, POLLIN, 0}, {err_, POLLIN, 0}};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (left.count() <= 0 || ::poll(fds, 3, static_cast<int>(left.count())) == 0) return false;
     if (fds[1].revents) appendWhatIsThere(out_, output_);
     if (fds[2].revents) appendWhatIsThere(err_, errors_);

@@ -9,13 +9,6 @@
 
 namespace postern {
 
-namespace {
-
-// What a client may still send after our last reply before we stop being polite.
-constexpr size_t maxDiscarded = 1024 * 1024;
-
-}
-
 HttpConnection::HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port)
     : Drainable([](Drainable& self, How how) { static_cast<HttpConnection&>(self).drainNow(how); }),
       gateway_(gateway),
@@ -52,12 +45,12 @@ void HttpConnection::readRequest() {
             timer_.clear();
             return gateway_.loop_.runNow([this] { serve(); });
         case HeadResult::refused:
-            return linger();
+            return end();
         case HeadResult::incomplete:
             break;
         }
         if (stream_->broken()) return gone();
-        if (stream_->ended()) return linger();
+        if (stream_->ended()) return end();
         const bool idle = !proxyDue_ && scanner_.untouched();
         if (idle && !ListNode<IdleTag>::isLinked()) {
             gateway_.idle_.pushBack(static_cast<ListNode<IdleTag>&>(*this));
@@ -173,7 +166,7 @@ void HttpConnection::serve() {
     }
     fiber_ = nullptr;
     if (!stream_ || stream_->broken()) return gone();
-    if (closeAfter_ || next == HeadResult::refused) return linger();
+    if (closeAfter_ || next == HeadResult::refused) return end();
     awaitRequest();
 }
 
@@ -200,29 +193,22 @@ void HttpConnection::serveOne() {
     }
 }
 
-void HttpConnection::linger() {
-    ListNode<IdleTag>::unlink();
-    state_ = State::lingering;
-    timer_.clear();
-    if (stream_->broken()) return gone();
-    stream_->onSent([](void* self) { static_cast<HttpConnection*>(self)->discard(); }, this);
-    stream_->finishSending();
-}
-
-// Our last byte is out. What the client still sends is read and dropped until it ends, or time or patience is up.
-void HttpConnection::discard() {
-    if (!timer_.isSet()) timer_.set(gateway_.loop_.in(gateway_.settings_.lingerTimeout).at());
-    for (;;) {
-        const auto bytes = stream_->unread().size();
-        discarded_ += bytes;
-        stream_->consume(bytes);
-        if (stream_->ended() || stream_->broken() || discarded_ > maxDiscarded) return gone();
-        if (!stream_->startReceive([](void* self) { static_cast<HttpConnection*>(self)->discard(); }, this)) return;
+// The last words are queued: the stream is somebody else's now, and so is its place among the connections.
+void HttpConnection::end() {
+    if (!stream_->broken()) {
+        try {
+            auto lease = std::make_shared<ConnectionLease>();
+            lease->count = gateway_.count_;
+            stream_->hold(std::move(lease));
+            gateway_.linger_.close(std::move(stream_));
+        } catch (const std::bad_alloc&) {
+            // Cut, then.
+        }
     }
+    gone();
 }
 
 void HttpConnection::deadlinePassed() {
-    if (state_ == State::lingering) return gone();
     stream_->stopReceive();
     try {
         if (proxyDue_ && !gateway_.loop_.isDraining()) rejectProxy("no PROXY protocol header in time");
@@ -230,7 +216,7 @@ void HttpConnection::deadlinePassed() {
     } catch (const std::bad_alloc&) {
         stream_->breakOff(ENOMEM);
     }
-    linger();
+    end();
 }
 
 // The next reply says that it is the last; one that has begun without saying so is followed by those asked for already.

@@ -6,8 +6,7 @@
 //
 //     awaiting ──complete head──▶ serving ──keep-alive──▶ awaiting
 //        │ time-out, violation       │ close    └─upgrade─▶ the stream goes to the WebSocket; gone when the fiber ends
-//        └──────────▶ lingering ◀────┘          lingering: FIN sent, the rest is read and dropped, so that no reset
-//                         └─▶ gone              overtakes our last reply
+//        └────────────▶ Linger ◀─────┘
 
 #include "postern/gateway/HttpGateway.h"
 
@@ -23,7 +22,7 @@ public:
 private:
     friend class HttpExchange;
     friend class HttpGateway;
-    enum class State : uint8_t { awaiting, serving, lingering };
+    enum class State : uint8_t { awaiting, serving };
     enum class HeadResult { incomplete, complete, refused };
 
     void readRequest();
@@ -36,15 +35,14 @@ private:
     void serve();
     HeadResult serveAll();
     void serveOne();
-    void linger();
-    void discard();
+    void end();
     void deadlinePassed();
     void drainNow(How how);
     void cancelWork();
     void gone() { gateway_.remove(*this); }
 
     HttpGateway& gateway_;
-    std::unique_ptr<ByteStream> stream_;  // none after an upgrade
+    std::unique_ptr<ByteStream> stream_;  // none after an upgrade or the end
     Endpoint peer_;
     uint16_t port_;
     State state_ = State::awaiting;
@@ -54,7 +52,6 @@ private:
     std::unique_ptr<RequestHead> head_;   // while serving
     Fiber* fiber_ = nullptr;
     Timer timer_;
-    size_t discarded_ = 0;
 };
 
 }

@@ -184,14 +184,8 @@ UpgradeSupport HttpExchange::canUpgrade() {
 
 std::unique_ptr<ByteStream> HttpExchange::upgrade(std::string_view fields) {
     assert(!headSent_);
-    struct Lease {
-        std::shared_ptr<HttpGateway::Count> count;
-        ~Lease() {
-            if (count) count->release();
-        }
-    };
     // What may fail comes first: another reply can still be sent then.
-    auto lease = std::make_shared<Lease>();
+    auto lease = std::make_shared<ConnectionLease>();
     stream().waitForRoom();
     headSent_ = finished_ = true;
     status_ = 101;

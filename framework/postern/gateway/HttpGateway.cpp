@@ -11,28 +11,24 @@ constexpr size_t pooledHeadBytes = 2 * 1024;  // one that grew larger is not kep
 
 }
 
-void HttpGateway::Count::release() {
-    --open;
-    if (gateway && gateway->listener_) gateway->listener_->resume();
-}
-
 HttpGateway::HttpGateway(Loop& loop, int listenFd, const HttpSettings& settings, const ExchangeHandler& handler)
     : Drainable([](Drainable& self, How how) { static_cast<HttpGateway&>(self).drainNow(how); }),
       loop_(loop),
       settings_(settings),
       handler_(handler),
-      count_(std::make_shared<Count>()) {
-    count_->gateway = this;
+      count_(std::make_shared<ConnectionCount>()),
+      linger_(loop, settings.lingerTimeout) {
     heads_.reserve(pooledHeads);
     if (listenFd < 0) return;
     port_ = ListenSocket::portOf(listenFd);
     listener_ = std::make_unique<Listener>(
         loop, listenFd, [this](int fd, const sockaddr_storage& peer) { accepted(fd, peer); });
+    count_->listener = listener_.get();
     loop.add(*this);
 }
 
 HttpGateway::~HttpGateway() {
-    count_->gateway = nullptr;
+    count_->listener = nullptr;
     endWork();
     while (!connections_.empty()) remove(connections_.front());
 }

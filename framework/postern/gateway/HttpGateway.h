@@ -1,7 +1,9 @@
 #pragma once
 // HTTP/1.1 and 1.0 (RFC 9112) over any byte stream: the built-in server.
 
+#include "postern/gateway/ConnectionCount.h"
 #include "postern/gateway/Gateway.h"
+#include "postern/io/Linger.h"
 #include "postern/io/Listener.h"
 #include "postern/protocol/Forwarded.h"
 #include "postern/protocol/HttpDate.h"
@@ -45,12 +47,6 @@ private:
     friend class HttpConnection;
     friend class HttpExchange;
 
-    // Shared with upgraded streams, which may outlive the gateway.
-    struct Count {
-        size_t open = 0;
-        HttpGateway* gateway = nullptr;
-        void release();
-    };
     struct ConnectionTag;
 
     void endWork();
@@ -66,7 +62,8 @@ private:
     const ExchangeHandler& handler_;
     std::unique_ptr<Listener> listener_;
     uint16_t port_ = 0;
-    std::shared_ptr<Count> count_;
+    std::shared_ptr<ConnectionCount> count_;  // shared with upgraded streams, which may outlive us
+    Linger linger_;
     List<HttpConnection, ConnectionTag> connections_;
     List<HttpConnection, IdleTag> idle_;   // the one that waits longest first
     std::vector<std::unique_ptr<RequestHead>> heads_;

@@ -13,13 +13,6 @@ bool isLocal(const std::string& address) {
 
 }
 
-WebServerGateway::Place::Place(std::shared_ptr<Count> itsCount) : count(std::move(itsCount)) { ++count->open; }
-
-WebServerGateway::Place::~Place() {
-    --count->open;
-    if (count->listener) count->listener->resume();
-}
-
 WebServerGateway::WebServerGateway(Loop& loop, int listenFd, CgiProtocol protocol, const WebServerSettings& settings,
                                    const ExchangeHandler& handler)
     : Drainable([](Drainable& self, How) {
@@ -72,7 +65,10 @@ bool WebServerGateway::mayConnect(const Endpoint& peer) const {
 
 void WebServerGateway::serve(std::unique_ptr<ByteStream> stream, Endpoint peer) {
     stream->setLimits({StreamLimits().highWater, settings_.cgi.sendTimeout});
-    stream->hold(std::make_shared<Place>(count_));
+    auto lease = std::make_shared<ConnectionLease>();
+    lease->count = count_;
+    ++count_->open;
+    stream->hold(std::move(lease));
     auto* connection = new WebServerConnection(*this, std::move(stream), std::move(peer));
     connections_.pushBack(*connection);
     connection->awaitRequest();

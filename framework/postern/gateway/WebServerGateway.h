@@ -2,6 +2,7 @@
 // The way in from a web server that speaks FastCGI (FastCGI Specification 1.0), SCGI or uwsgi to its programs.
 
 #include "postern/gateway/CgiExchange.h"
+#include "postern/gateway/ConnectionCount.h"
 #include "postern/io/Linger.h"
 #include "postern/io/Listener.h"
 #include "postern/protocol/FastCgiGuard.h"
@@ -44,17 +45,6 @@ private:
     friend class WebServerConnection;
     struct ConnectionTag;
 
-    // Shared with the streams, which may outlive the gateway once they were upgraded.
-    struct Count {
-        size_t open = 0;
-        Listener* listener = nullptr;
-    };
-    struct Place {
-        explicit Place(std::shared_ptr<Count> count);
-        ~Place();
-        std::shared_ptr<Count> count;
-    };
-
     void accepted(int fd, const sockaddr_storage& peer);
     bool mayConnect(const Endpoint& peer) const;
     void endWork();
@@ -65,7 +55,7 @@ private:
     const FastCgiLimits limits_;
     const ExchangeHandler& handler_;
     std::unique_ptr<Listener> listener_;
-    std::shared_ptr<Count> count_ = std::make_shared<Count>();
+    std::shared_ptr<ConnectionCount> count_ = std::make_shared<ConnectionCount>();  // shared with the streams
     Linger linger_;
     List<WebServerConnection, ConnectionTag> connections_;
 };

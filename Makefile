@@ -70,6 +70,8 @@ EXTRA =
 COMMON = -std=c++20 -pthread -fPIE $(WARNINGS) $(WERROR) $(REPRODUCIBLE) -DPOSTERN_VERSION='"$(VERSION)"' \
 	-I$(S)framework $(EXTRA) $(DEPENDENCY_CFLAGS) $(CPPFLAGS)
 FORTIFY = $(if $(filter -O0,$(CXXFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# What is only for tests, after all others: sanitized tests spend more time in the compiler than they run.
+LAST =
 SANITIZED := -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS
 LINK = -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(LDFLAGS)
 LINK_LIBS = $(LIBS) $(DEPENDENCY_LIBS) -pthread
@@ -85,10 +87,12 @@ ordinary.flags = $(HARDENING) $(FORTIFY) $(CXXFLAGS)
 address.dir := $(B)/address
 address.cxx = $(CXX)
 address.flags = $(SANITIZED) -fsanitize=address,undefined
+address.last := -O0
 
 thread.dir := $(B)/thread
 thread.cxx = $(CXX)
 thread.flags = $(SANITIZED) -fsanitize=thread
+thread.last := -O0
 
 fuzz.dir := $(B)/fuzz
 fuzz.cxx = $(CLANG_CXX)
@@ -123,15 +127,16 @@ endef
 
 # $(call build,BUILD,ITS TEST CASES)
 define build
-$(call remember,$($1.dir)/flags,$($1.cxx) $(COMMON) $(TEST_FLAGS) $(call false_alarms,$1) $($1.flags) $(LINK) $(LINK_LIBS))
+$(call remember,$($1.dir)/flags,$($1.cxx) $(COMMON) $(TEST_FLAGS) $(call false_alarms,$1) $($1.flags) $($1.last) $(LINK) $(LINK_LIBS))
 $(call remember,$($1.dir)/library,$(LIBRARY))
 $(call remember,$($1.dir)/cases,$2 $(SUPPORT))
 
 $($1.dir)/obj/tests/%.o: private EXTRA = $(TEST_FLAGS)
+$($1.dir)/obj/tests/%.o: private LAST = $($1.last)
 $($1.dir)/obj/%.o: $(S)%.cpp $($1.dir)/flags
 	@mkdir -p $$(@D)
 	$$(call say,CXX,$$<$(if $(filter-out ordinary,$1), [$1]))
-	$$(Q)$$(CCACHE) $$($1.cxx) $$(COMMON) $$(call false_alarms,$1) $$($1.flags) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(CCACHE) $$($1.cxx) $$(COMMON) $$(call false_alarms,$1) $$($1.flags) $$(LAST) -MMD -MP -c -o $$@ $$<
 
 $($1.dir)/lib/libpostern.a: $(call objects,$1,$(LIBRARY)) $($1.dir)/library
 	$$(archive)
@@ -142,7 +147,7 @@ $(APPS:%=$($1.dir)/bin/%): $($1.dir)/bin/%: $($1.dir)/obj/apps/%.o $($1.dir)/lib
 $($1.dir)/tests: $(call objects,$1,$2 $(SUPPORT)) $($1.dir)/lib/libpostern.a $($1.dir)/cases
 	$$(call link,$1,$$(CATCH_LIBS))
 
--include $(wildcard $(addprefix $($1.dir)/obj/,apps/*.d framework/postern/*/*.d tests/*/*.d tests/fuzz/replay/*.d))
+-include $(wildcard $(addprefix $($1.dir)/obj/,apps/*.d framework/postern/*/*.d tests/*/*.d tests/fuzz/replay/*.d tests/support/peers/*.d))
 endef
 
 ifeq ($(origin VERSION),file)
@@ -161,6 +166,11 @@ REPLAYS := $(FUZZERS:%=$(B)/address/replay/%)
 $(REPLAYS): $(B)/address/replay/%: $(B)/address/obj/tests/fuzz/%.o $(call objects,address,$(REPLAY)) \
 		$(B)/address/lib/libsupport.a $(B)/address/lib/libpostern.a
 	$(call link,address)
+
+# The other end of FastCGI in tests: libfcgi with its own half for the operating system, and nothing of ours.
+PEERS := $(patsubst $(S)tests/support/peers/%.cpp,$(B)/bin/peers/%,$(wildcard $(S)tests/support/peers/*.cpp))
+$(PEERS): $(B)/bin/peers/%: $(B)/obj/tests/support/peers/%.o
+	$(call link,ordinary)
 
 BENCH_PROGRAMS := $(BENCHES:%=$(B)/bin/bench/%)
 BENCH_PEERS := $(B)/bin/bench/fcgiloop $(B)/bin/bench/uwsgihello_plugin.so
@@ -224,11 +234,11 @@ PARTS = $(if $(TESTS),$(filter tests threads plain,$(PARTS.$(or $(SANITIZE),addr
 
 HEADER_CHECKS := $(HEADERS:$(S)framework/%.h=$(B)/check/headers/%.ok)
 needs.headers := $(HEADER_CHECKS)
-needs.tests := programs $(APPS:%=$(B)/address/bin/%) $(B)/address/tests $(NODE) $(SERVERS)
+needs.tests := programs $(APPS:%=$(B)/address/bin/%) $(B)/address/tests $(PEERS) $(NODE) $(SERVERS)
 needs.docs := programs $(B)/docs/built
 needs.replay := $(REPLAYS)
 needs.threads := $(if $(THREADED),$(B)/thread/tests)
-needs.plain := programs $(APPS:%=$(B)/address/bin/%) $(B)/tests $(NODE) $(SERVERS)
+needs.plain := programs $(APPS:%=$(B)/address/bin/%) $(B)/tests $(PEERS) $(NODE) $(SERVERS)
 needs.install := $(CONSUMERS)
 needs.other := $(B)/other/lib/libpostern.a $(APPS:%=$(B)/other/bin/%)
 

@@ -6,6 +6,7 @@
 #include "support/Catch.h"
 #include "support/ForkedProgram.h"
 #include "support/TestServer.h"
+#include "support/WebServerTalk.h"
 
 using namespace postern;
 
@@ -317,6 +318,25 @@ Answer overCgiInMemory(const Request& request) {
     return fromText(output, "Status: ");
 }
 
+// Status is a field of a CGI head, at any place.
+std::string withStatusFirst(const std::string& text) {
+    const auto at = text.find("\r\nStatus: ");
+    if (text.starts_with("Status: ") || at == std::string::npos || at > text.find("\r\n\r\n")) return text;
+    const auto start = at + 2, end = text.find("\r\n", start) + 2;
+    return text.substr(start, end - start) + text.substr(0, start) + text.substr(end);
+}
+
+Answer overWebServer(CgiProtocol protocol, const Request& request) {
+    WebServerTalk talk(protocol, program);
+    auto& line = talk.connect();
+    line.send(wireRequest(protocol, cgiVariables(request), request.body));
+    const auto reply = line.reply();
+    if (!reply.complaint.empty()) throw std::runtime_error(reply.complaint);
+    if (reply.ended != (protocol == CgiProtocol::fastCgi) || !line.ended()) throw std::runtime_error("the reply does not end");
+    if (protocol == CgiProtocol::uwsgi) return fromText(reply.text, "HTTP/1.1 ");
+    return fromText(withStatusFirst(reply.text), "Status: ");
+}
+
 Answer overCommandLine(const Request& request) {
     std::vector<std::string> arguments = {request.method, request.target, "--host", "test"};
     for (const auto& [name, value] : request.fields) arguments.insert(arguments.end(), {"-H", name + ": " + value});
@@ -341,6 +361,10 @@ TEST_CASE("every way in gives the same replies", "[everyGateway]") {
         if (request.body.size() > 0) CHECK(overHttp(server, request, true) == expected);
         CHECK(overCgiInMemory(request) == expected);
         CHECK(overCgiProcess(request) == expected);
+        for (const auto protocol : wireProtocols) {
+            CAPTURE(nameOf(protocol));
+            CHECK(overWebServer(protocol, request) == expected);
+        }
         CHECK(overCommandLine(request) == expected);
     }
 }
@@ -372,11 +396,21 @@ TEST_CASE("the replies that every way in gives are the right ones", "[everyGatew
     }
 }
 
-TEST_CASE("requests that no front may pass on are refused as CGI, too", "[everyGateway]") {
+TEST_CASE("requests that no front may pass on are refused as CGI, FastCGI, SCGI and uwsgi, too", "[everyGateway]") {
     const auto status = [](const std::string& name, const std::string& value) {
         auto variables = cgiVariables({"GET", "/"});
         std::erase_if(variables, [&](const auto& one) { return one.first == name; });
         variables.emplace_back(name, value);
+        for (const auto protocol : wireProtocols) {
+            WebServerTalk talk(protocol, program);
+            const auto reply = talk.ask(wireRequest(protocol, variables));
+            CHECK(talk.logged("refused a " + std::string(nameOf(protocol)) + " request") == 1);
+            CAPTURE(nameOf(protocol), name, value);
+            ForkedProgram cgi(program, {}, variables);
+            cgi.closeInput();
+            cgi.wait();
+            CHECK(reply.status(protocol) == fromText(cgi.output, "Status: ").status);
+        }
         ForkedProgram child(program, {}, variables);
         child.closeInput();
         CHECK(child.wait() == 1);

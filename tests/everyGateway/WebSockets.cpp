@@ -3,6 +3,7 @@
 #include "support/Catch.h"
 #include "support/ForkedProgram.h"
 #include "support/TestServer.h"
+#include "support/WebServerTalk.h"
 
 using namespace postern;
 
@@ -161,6 +162,36 @@ TEST_CASE("a WebSocket echoes over standard input and output of a CGI program", 
     }
 }
 
+TEST_CASE("a WebSocket echoes over FastCGI, SCGI and uwsgi", "[everyGateway]") {
+    for (const auto protocol : wireProtocols)
+        for (const bool inOneSegment : {false, true}) {
+            CAPTURE(nameOf(protocol), inOneSegment);
+            WebServerSettings settings;
+            settings.cgi.websocket = WebsocketOver::yes;
+            WebServerTalk talk(protocol, echo, settings);
+            auto& line = talk.connect();
+            const auto head = wireHead(protocol, variables());
+            std::string text;
+            if (inOneSegment) {
+                line.send(head + wirePiece(protocol, said));
+            } else {
+                line.send(head);
+                text = line.reply().text;
+                CHECK(text.ends_with("\r\n\r\n"));
+                for (const auto piece : cutInPieces(said, 1000)) line.send(wirePiece(protocol, piece));
+            }
+            const auto reply = line.reply();
+            text += reply.text;
+            CHECK(reply.complaint.empty());
+            CHECK(reply.ended == (protocol == CgiProtocol::fastCgi));
+            CHECK(line.ended());
+            CHECK(text.starts_with(protocol == CgiProtocol::uwsgi ? "HTTP/1.1 101 " : "Status: 101 "));
+            const auto end = text.find("\r\n\r\n") + 4;
+            checkHandshake(text.substr(0, end));
+            CHECK((text.substr(end) == heard));
+        }
+}
+
 TEST_CASE("a gateway that has closed our input cannot carry a WebSocket: a 501, and a log line that names the remedy",
           "[everyGateway]") {
     for (const auto& [server, remedy] :
@@ -188,7 +219,7 @@ TEST_CASE("a plain request to a CGI program with its input open is answered with
     CHECK(child.wait() == 0);
 }
 
-TEST_CASE("a WebSocket is refused with the same status over HTTP and CGI", "[everyGateway]") {
+TEST_CASE("a WebSocket is refused with the same status over every way in", "[everyGateway]") {
     struct Case {
         const char* field;
         const char* variable;
@@ -224,6 +255,16 @@ TEST_CASE("a WebSocket is refused with the same status over HTTP and CGI", "[eve
         REQUIRE(overHttp.size() == 1);
         CHECK(overHttp[0].status == status);
         if (status == 426) CHECK(overHttp[0].field("Sec-WebSocket-Version") == "13");
+        for (const auto protocol : wireProtocols) {
+            CAPTURE(nameOf(protocol));
+            WebServerTalk talk(protocol, echo);
+            auto& line = talk.connect();
+            line.send(wireHead(protocol, environment));
+            talk.pass(std::chrono::milliseconds(20));  // by FastCGI it takes a moment to find out what stands in front
+            const auto reply = line.reply();
+            CHECK(reply.status(protocol) == status);
+            CHECK((reply.text.find("Sec-WebSocket-Version: 13\r\n") != std::string::npos) == (status == 426));
+        }
         ForkedProgram child(echo, {}, environment);
         child.waitForText("\r\n\r\n");
         CHECK(child.output.starts_with("Status: " + std::to_string(status) + " "));

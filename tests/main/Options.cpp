@@ -70,12 +70,12 @@ TEST_CASE("a listen specification names a host and port, a path, a descriptor or
         uint16_t port;
         int fd;
     };
-    for (const auto& row : {Row{"http://127.0.0.1:8080", Kind::httpTcp, "127.0.0.1", 8080, -1},
-                            Row{"http://127.0.0.1:0", Kind::httpTcp, "127.0.0.1", 0, -1},
-                            Row{"http://localhost:65535/", Kind::httpTcp, "localhost", 65535, -1},
-                            Row{"http://[::1]:80", Kind::httpTcp, "::1", 80, -1}, Row{"http://*:80", Kind::httpTcp, "", 80, -1},
-                            Row{"http://:80", Kind::httpTcp, "", 80, -1},
-                            Row{"http+unix:/run/app.sock", Kind::httpUnix, "/run/app.sock", 0, -1},
+    for (const auto& row : {Row{"http://127.0.0.1:8080", Kind::tcp, "127.0.0.1", 8080, -1},
+                            Row{"http://127.0.0.1:0", Kind::tcp, "127.0.0.1", 0, -1},
+                            Row{"http://localhost:65535/", Kind::tcp, "localhost", 65535, -1},
+                            Row{"http://[::1]:80", Kind::tcp, "::1", 80, -1}, Row{"http://*:80", Kind::tcp, "", 80, -1},
+                            Row{"http://:80", Kind::tcp, "", 80, -1},
+                            Row{"http+unix:/run/app.sock", Kind::unixPath, "/run/app.sock", 0, -1},
                             Row{"systemd", Kind::systemd, "", 0, -1}, Row{"fd:3", Kind::descriptor, "", 0, 3}}) {
         CAPTURE(row.text);
         std::string why;
@@ -96,6 +96,50 @@ TEST_CASE("a listen specification names a host and port, a path, a descriptor or
     }
 }
 
+TEST_CASE("a listen specification names what web servers speak there, and whether WebSockets come through", "[main]") {
+    using Kind = ListenSpec::Kind;
+    std::string why;
+    for (const auto& [scheme, protocol] : {std::pair("fcgi", CgiProtocol::fastCgi), std::pair("scgi", CgiProtocol::scgi), std::pair("uwsgi", CgiProtocol::uwsgi)}) {
+        struct Row {
+            const char* place;
+            Kind kind;
+            const char* address;
+            uint16_t port;
+            int fd;
+        };
+        for (const auto& row : {Row{"://127.0.0.1:9000", Kind::tcp, "127.0.0.1", 9000, -1}, Row{"://[::1]:0/", Kind::tcp, "::1", 0, -1},
+                                Row{"://*:80", Kind::tcp, "", 80, -1}, Row{"+unix:/run/app.sock", Kind::unixPath, "/run/app.sock", 0, -1},
+                                Row{"+fd:0", Kind::descriptor, "", 0, 0}, Row{"+fd:17", Kind::descriptor, "", 0, 17}})
+            for (const auto& [option, over] : {std::pair("", std::optional<WebsocketOver>()), std::pair("?websocket=auto", std::optional(WebsocketOver::findOut)),
+                                               std::pair("?websocket=yes", std::optional(WebsocketOver::yes)), std::pair("?websocket=no", std::optional(WebsocketOver::no))}) {
+                const auto text = std::string(scheme) + row.place + option;
+                CAPTURE(text);
+                const auto spec = ListenSpec::parse(text, why);
+                REQUIRE(spec);
+                CHECK(spec->protocol == protocol);
+                CHECK(spec->kind == row.kind);
+                CHECK(spec->address == row.address);
+                CHECK(spec->port == row.port);
+                CHECK(spec->fd == row.fd);
+                CHECK(spec->websocket == over);
+            }
+        for (const char* wrong : {"", ":", ":9000", "://", "://127.0.0.1", "://h:65536", "://h:1/path", "+unix:", "+unix:relative", "+fd:", "+fd:x", "+fd:-1",
+                                  "+tcp:80", "://127.0.0.1:9000?websocket=maybe", "://127.0.0.1:9000?websocket=", "://127.0.0.1:9000?other=yes"}) {
+            const auto text = std::string(scheme) + wrong;
+            CAPTURE(text);
+            CHECK(!ListenSpec::parse(text, why));
+            CHECK(contains(why, text));
+        }
+    }
+    for (const char* text : {"http://127.0.0.1:80?websocket=no", "http+unix:/run/app.sock?websocket=no", "http+fd:3?websocket=no", "fd:3?websocket=no", "systemd?websocket=no"}) {
+        CAPTURE(text);
+        const auto spec = ListenSpec::parse(text, why);
+        REQUIRE(spec);
+        CHECK(!spec->protocol);
+        CHECK(spec->websocket == WebsocketOver::no);
+    }
+}
+
 TEST_CASE("--help tells of every option and --version of the features", "[main]") {
     const auto help = hello({"--help"});
     CHECK(help.code == 0);
@@ -104,7 +148,8 @@ TEST_CASE("--help tells of every option and --version of the features", "[main]"
          {"--listen", "--port", "--host", "--mount", "--workers", "--socket-group", "--user", "--group", "--max-body",
           "--max-message", "--max-head", "--max-target", "--max-fields", "--max-parameters", "--max-connections", "--stack-size",
           "--head-timeout", "--idle-timeout", "--body-timeout", "--send-timeout", "--shutdown-timeout", "--allowed-origin",
-          "--refuse-absent-origin", "--trusted-proxy", "--trust-remote-user", "--websocket-over", "--log-level", "--log-format",
+          "--refuse-absent-origin", "--trusted-proxy", "--proxy-protocol", "--trust-remote-user", "--allow-gateway", "--max-variables",
+          "--upgrade-timeout", "--websocket-over", "--log-level", "--log-format",
           "--log-file", "--access-log", "--access-log-file", "--dev", "--check-config", "--config", "--version"}) {
         CAPTURE(option);
         CHECK(contains(help.output, option));
@@ -125,7 +170,9 @@ TEST_CASE("every option takes a right value, together with all others", "[main]"
          "1m", "--body-timeout", "500ms", "--send-timeout", "1h", "--shutdown-timeout", "0s", "--allowed-origin",
          "https://example.com", "--allowed-origin", "https://*.example.com", "--allowed-origin", "null", "--allowed-origin", "any",
          "--refuse-absent-origin", "--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "unix", "--trusted-proxy", "::1",
-         "--trust-remote-user", "--websocket-over", "no", "--log-level", "debug", "--log-format", "json", "--log-file",
+         "--proxy-protocol", "--trust-remote-user", "--listen", "fcgi://127.0.0.1:0", "--listen", "scgi+unix:/nowhere/app.scgi?websocket=yes",
+         "--listen", "uwsgi+fd:5", "--allow-gateway", "192.0.2.1", "--allow-gateway", "2001:db8::/32", "--max-variables", "1k", "--upgrade-timeout",
+         "1s", "--websocket-over", "no", "--log-level", "debug", "--log-format", "json", "--log-file",
          "/nowhere/log", "--access-log", "combined", "--access-log-file", "/nowhere/access", "--dev"});
     CAPTURE(checked.errors);
     CHECK(checked.code == 0);
@@ -152,6 +199,12 @@ TEST_CASE("a wrong command line ends with 2 and says what is wrong", "[main]") {
                             Row{{"--listen", "http://h"}, "the port is missing"},
                             Row{{"--allowed-origin", "example"}, "'example' is no origin"},
                             Row{{"--trusted-proxy", "proxy"}, "'proxy' is no address"},
+                            Row{{"--proxy-protocol"}, "say by --trusted-proxy"},
+                            Row{{"--allow-gateway", "server"}, "'server' is no address"},
+                            Row{{"--max-variables", "1023"}, "max-variables"},
+                            Row{{"--upgrade-timeout", "10"}, "'10' is no time"},
+                            Row{{"--listen", "scgi://h"}, "the port is missing: scgi://HOST:PORT"},
+                            Row{{"--listen", "fcgi://h:1?websocket=maybe"}, "auto, yes or no"},
                             Row{{"--mount", "app"}, "mount"},
                             Row{{"--mount", "/app/"}, "mount"},
                             Row{{"--max-head", "255"}, "max-head"},

@@ -131,6 +131,20 @@ TEST_CASE("one program serves TCP and Unix sockets at once", "[main]") {
     CHECK(BlockingClient(path).get("/").body == "Hello, world!\n");
 }
 
+TEST_CASE("a program that is still ending leaves the socket of its successor alone", "[main]") {
+    TemporaryDirectory directory;
+    const auto path = directory / "app.sock";
+    Served first(checkedApp("echo"), {"--listen", "http+unix:" + path});
+    BlockingClient client(path);
+    REQUIRE(client.upgrade("/echo").status == 101);
+    first.process().signal(SIGTERM);
+    REQUIRE(client.next().closeCode() == 1001);
+    Served second(checkedApp("hello"), {"--listen", "http+unix:" + path});
+    client.closeFrame(1001);
+    CHECK(first.process().wait() == 0);
+    CHECK(BlockingClient(path).get("/").body == "Hello, world!\n");
+}
+
 TEST_CASE("a file that is no socket is not replaced by one", "[main]") {
     TemporaryDirectory directory;
     writeFile(directory / "precious", "data");

@@ -69,7 +69,7 @@ std::string nginxAround(const TemporaryDirectory& directory, const std::string& 
 std::string apacheAround(const TemporaryDirectory& directory, const std::string& text) {
     std::string modules;
     for (const char* name : {"mpm_event", "authz_core", "alias", "headers", "rewrite", "proxy", "proxy_http", "proxy_fcgi",
-                             "proxy_wstunnel", "cgid", "fcgid"})
+                             "proxy_scgi", "proxy_uwsgi", "proxy_wstunnel", "cgid", "fcgid"})
         modules += std::string("LoadModule ") + name + "_module " +
                    findServerFile({"/usr/lib/apache2/modules/"}, std::string("mod_") + name + ".so") + '\n';
     return lines({modules, isRoot() ? "User www-data\nGroup www-data" : "", "ServerRoot " + directory.path(), "ServerName localhost",

@@ -1,6 +1,7 @@
 #pragma once
 // What our programs promise behind any front, by any way in: each function is one promise, checked over the network.
 
+#include "postern/cgi/Cgi.h"
 #include "support/BlockingClient.h"
 #include "support/Fronts.h"
 
@@ -55,6 +56,11 @@ void checkClientDrops(const WayIn& echo);
 void checkProgramStops(const WayIn& echo);
 /// The program is killed: the client's line ends.
 void checkProgramDrops(const WayIn& echo);
+/// Its WebSockets ping each half second, until a client says "quiet"; what a client says comes back.
+void serveWithHeartbeat(Cgi& cgi);
+/// A WebSocket of serveWithHeartbeat() through each of these fronts, which close idle ones within seconds, stays open; one
+/// without a heartbeat shows that they do close them.
+void checkHeartbeat(const std::vector<std::function<BlockingClient()>>& fronts);
 /// An upgrade is answered with 501, and requests go on.
 void checkUpgradeIsRefused(const WayIn& echo);
 

@@ -149,11 +149,10 @@ EpollPoller::~EpollPoller() {
     ::close(epoll_);
 }
 
-// A socket can be asked without waiting, so it is registered when somebody first has to wait: one that has its request
-// behind the accept and is closed after the reply never is.
+// What is readable already is registered when somebody first has to wait: a connection that comes with its request and is
+// closed after the reply never is.
 void EpollPoller::attach(Descriptor& descriptor) {
-    if (descriptor.isSocket) descriptor.readable = true;
-    else add(descriptor);
+    if (!descriptor.readable) add(descriptor);
 }
 
 void EpollPoller::add(Descriptor& descriptor) {

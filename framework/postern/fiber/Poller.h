@@ -57,7 +57,7 @@ public:
     virtual ~Poller() = default;
 
     virtual TimePoint now() = 0;
-    /// Begins to watch `descriptor.fd`, which the caller opened.
+    /// Begins to watch `descriptor.fd`, which the caller opened. Of a socket he may say that it is readable.
     virtual void attach(Descriptor& descriptor) = 0;
     /// Closes it; its operations must be complete or cancelled. `reset` drops unsent data and tells the peer so (RST).
     virtual void close(Descriptor& descriptor, bool reset = false) = 0;

@@ -124,7 +124,11 @@ void CgiExchange::sendHead(const ReplyHead& reply) {
     const std::string_view number(status.data(),
                                   static_cast<size_t>(std::to_chars(status.begin(), status.end(), reply.status).ptr - status.data()));
     const auto reason = reply.reason.empty() ? reasonPhrase(reply.status) : reply.reason;
-    stream_->write({statusLine(protocol_), number, " ", reason, "\r\n", reply.fields});
+    // HAProxy makes a 302 of every Location that no Status follows.
+    const bool redirects = protocol_ == CgiProtocol::fastCgi && reply.fields.find("Location: ") != std::string_view::npos;
+    if (redirects) stream_->write(reply.fields);
+    stream_->write({statusLine(protocol_), number, " ", reason, "\r\n"});
+    if (!redirects) stream_->write(reply.fields);
     if (reply.contentLength && reply.status != 204 && reply.status >= 200)
         stream_->write({"Content-Length: ", std::to_string(*reply.contentLength), "\r\n"});
     stream_->write("\r\n");
@@ -142,7 +146,7 @@ void CgiExchange::flush() {
 
 void CgiExchange::finish() {
     if (std::exchange(finished_, true) || !stream_) return;
-    stream_->flush();
+    if (protocol_ != CgiProtocol::fastCgi) stream_->flush();  // there the end of the request is still to come
     complete_ = noBody_ || !replyLeft_ || *replyLeft_ == bodySent_;
 }
 

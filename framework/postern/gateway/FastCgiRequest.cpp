@@ -133,6 +133,7 @@ bool FastCgiRequest::begin() {
     request.ipcFd = anyDescriptor;
     // Truncated PARAMS are no error to libfcgi, but it remembers.
     if (FCGX_Accept_r(&request) != 0 || FCGX_GetError(request.in) != 0) return false;
+    variables_.reserve(usualVariables);
     for (char** entry = request.envp; *entry; ++entry) {
         std::string_view value = *entry;
         const auto name = takeUntil(value, '=');

@@ -18,7 +18,13 @@ void FastCgiStream::setLimits(const StreamLimits& limits) {
     ByteStream::setLimits({limits.highWater, Duration::max()});
 }
 
+void FastCgiStream::flush(Deadline deadline) {
+    ByteStream::flush(deadline);
+    wire_->flush(deadline);
+}
+
 std::unique_ptr<ByteStream> FastCgiStream::endRequest() {
+    ByteStream::flush();
     cancelAll();
     if (!wire_->broken()) request_->end(*wire_);
     return std::move(wire_);
@@ -38,6 +44,7 @@ bool FastCgiStream::tryReceive(Operation& operation) {
     }
     if (request_->canRead()) {
         const auto size = request_->read(operation.buffer->room());
+        if (size == 0 && !request_->guard().inputEnded()) return complete(-EPROTO);
         operation.buffer->grow(size);
         return complete(static_cast<int64_t>(size));
     }

@@ -16,9 +16,12 @@ public:
     /// Also of the wire, which is where a peer that takes nothing is noticed.
     void setLimits(const StreamLimits& limits) override;
 
+    void flush(Deadline deadline = Deadline::never()) override;
+
     /// See FastCgiRequest.
     void becomeTunnel() { request_->becomeTunnel(); }
-    /// Ends the request behind what was written, and gives the wire back. Nothing but the destructor may follow.
+    /// Ends the request behind what was written, and gives the wire back. Nothing but the destructor may follow. Throws
+    /// Disconnected, Cancelled.
     std::unique_ptr<ByteStream> endRequest();
 
 protected:

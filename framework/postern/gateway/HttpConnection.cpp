@@ -82,7 +82,7 @@ HttpConnection::HeadResult HttpConnection::readHead() {
     if (!violation) {
         const auto size = std::get<size_t>(found);
         scanner_.reset();
-        head_ = gateway_.takeHead();
+        head_ = gateway_.heads_.take();
         violation = parseRequestHead(bytes.substr(0, size), limits, *head_);
         stream_->consume(size);
         if (!violation) violation = completeHead();
@@ -175,7 +175,7 @@ HttpConnection::HeadResult HttpConnection::serveAll() {
     while (next == HeadResult::complete) {
         serveOne();
         if (!stream_) break;
-        gateway_.giveBack(std::move(head_));
+        gateway_.heads_.giveBack(std::move(head_));
         if (closeAfter_ || stream_->broken()) break;
         next = readHead();
     }

@@ -4,13 +4,6 @@
 
 namespace postern {
 
-namespace {
-
-constexpr size_t pooledHeads = 256;
-constexpr size_t pooledHeadBytes = 2 * 1024;  // one that grew larger is not kept: idle WebSockets hold theirs
-
-}
-
 HttpGateway::HttpGateway(Loop& loop, int listenFd, const HttpSettings& settings, const ExchangeHandler& handler)
     : Drainable([](Drainable& self, How how) { static_cast<HttpGateway&>(self).drainNow(how); }),
       loop_(loop),
@@ -18,7 +11,6 @@ HttpGateway::HttpGateway(Loop& loop, int listenFd, const HttpSettings& settings,
       handler_(handler),
       count_(std::make_shared<ConnectionCount>()),
       linger_(loop, settings.lingerTimeout) {
-    heads_.reserve(pooledHeads);
     if (listenFd < 0) return;
     port_ = ListenSocket::portOf(listenFd);
     listener_ = std::make_unique<Listener>(
@@ -63,7 +55,7 @@ void HttpGateway::endWork() {
     List<HttpConnection, ConnectionTag> busy;
     for (connections_.moveAllTo(busy); !busy.empty();) {
         auto& connection = busy.front();
-        if (connection.fiber_) {
+        if (connection.state_ == HttpConnection::State::serving) {
             connection.cancelWork();
             loop_.park(loop_.in(std::chrono::milliseconds(1)));
         } else {
@@ -78,18 +70,6 @@ void HttpGateway::drainNow(How) {
     // Whoever connected before now is still served; after that there is nothing for the loop to wait for.
     listener_->finish();
     Drainable::unlink();
-}
-
-std::unique_ptr<RequestHead> HttpGateway::takeHead() {
-    if (heads_.empty()) return std::make_unique<RequestHead>();
-    auto head = std::move(heads_.back());
-    heads_.pop_back();
-    head->clear();
-    return head;
-}
-
-void HttpGateway::giveBack(std::unique_ptr<RequestHead> head) {
-    if (heads_.size() < pooledHeads && head->bytes.capacity() <= pooledHeadBytes) heads_.push_back(std::move(head));
 }
 
 std::string_view HttpGateway::date() {

@@ -3,6 +3,7 @@
 
 #include "postern/gateway/ConnectionCount.h"
 #include "postern/gateway/Gateway.h"
+#include "postern/gateway/HeadPool.h"
 #include "postern/io/Linger.h"
 #include "postern/io/Listener.h"
 #include "postern/protocol/Forwarded.h"
@@ -53,8 +54,6 @@ private:
     void drainNow(How how);
     void accepted(int fd, const sockaddr_storage& peer);
     void remove(HttpConnection& connection);
-    std::unique_ptr<RequestHead> takeHead();
-    void giveBack(std::unique_ptr<RequestHead> head);
     std::string_view date();
 
     Loop& loop_;
@@ -66,7 +65,7 @@ private:
     Linger linger_;
     List<HttpConnection, ConnectionTag> connections_;
     List<HttpConnection, IdleTag> idle_;   // the one that waits longest first
-    std::vector<std::unique_ptr<RequestHead>> heads_;
+    HeadPool heads_;
     std::string scratch_;                  // heads of replies are put together here
     std::array<char, httpDateSize> date_{};
     TimePoint dateGoodUntil_{};

@@ -130,6 +130,7 @@ WebServerConnection::HeadResult WebServerConnection::refuse(const Violation& vio
 std::string WebServerConnection::describePeer() const { return peer_.address.empty() ? "a local socket" : peer_.address; }
 
 void WebServerConnection::serve() {
+    if (cut_) return gone();
     fiber_ = gateway_.loop_.runningFiber();
     bool again = false;
     try {
@@ -139,7 +140,7 @@ void WebServerConnection::serve() {
     }
     fiber_ = nullptr;
     if (!wire_ || wire_->broken()) return gone();
-    if (again) awaitRequest();
+    if (again && !cut_) awaitRequest();
     else end();
 }
 
@@ -157,36 +158,43 @@ bool WebServerConnection::serveRequest() {
     if (isFastCgi()) stream = std::make_unique<FastCgiStream>(std::move(wire_), request_);
     else stream = std::move(wire_);
     const auto& variables = isFastCgi() ? request_->variables() : variables_;
-    RequestHead head;
+    struct Borrowed {
+        HeadPool& pool;
+        std::unique_ptr<RequestHead> head = pool.take();
+        ~Borrowed() { pool.giveBack(std::move(head)); }
+    } borrowed{gateway_.heads_};
+    auto& head = *borrowed.head;
     try {
         if (const auto violation = CgiExchange::readHead(protocol, variables, settings, head)) {
             gateway_.loop_.log(LogLevel::warning, "refused a " + std::string(nameOf(protocol)) + " request: " + violation->reason);
             stream->write(CgiExchange::refusal(protocol, *violation));
             stream->flush();
         } else {
-            const auto upgraded = [](ByteStream& handedOver) { static_cast<FastCgiStream&>(handedOver).becomeTunnel(); };
+            const auto tunnel = [](ByteStream& handedOver) { static_cast<FastCgiStream&>(handedOver).becomeTunnel(); };
             CgiExchange exchange(protocol, std::move(stream), variables, settings, head,
-                                 isFastCgi() ? static_cast<void (*)(ByteStream&)>(upgraded) : nullptr);
-            const auto giveBack = [&] { stream = exchange.takeStream(); };
-            try {
-                gateway_.handler_(exchange);
-            } catch (...) {
-                giveBack();
-                throw;
-            }
-            giveBack();
-            if (!exchange.isComplete()) return false;  // cut, so that the web server notices
-            if (isSaid(exchange, stream.get())) return false;
+                                 isFastCgi() ? static_cast<void (*)(ByteStream&)>(tunnel) : nullptr);
+            callHandler(exchange);
+            stream = exchange.takeStream();
+            if (!exchange.isComplete() || isSaid(exchange, stream.get())) return false;
         }
+        if (!stream || stream->broken()) return false;
+        if (isFastCgi()) return endFastCgi(std::move(stream));
     } catch (const Disconnected&) {
         return false;  // the web server is gone; so is the reason to go on
     } catch (const Cancelled&) {
         return false;
     }
-    if (!stream || stream->broken()) return false;
-    if (isFastCgi()) return endFastCgi(std::move(stream));
     wire_ = std::move(stream);
     return false;
+}
+
+void WebServerConnection::callHandler(CgiExchange& exchange) {
+    struct During {
+        CgiExchange*& slot;
+        ~During() { slot = nullptr; }
+    } during{exchange_};
+    exchange_ = &exchange;
+    gateway_.handler_(exchange);
 }
 
 bool WebServerConnection::endFastCgi(std::unique_ptr<ByteStream> stream) {
@@ -244,8 +252,11 @@ void WebServerConnection::drainNow(How how) {
 }
 
 void WebServerConnection::cancelWork() {
-    if (!fiber_) return state_ == State::serving ? void() : gone();
+    if (state_ == State::awaiting) return gone();
+    cut_ = true;
+    if (!fiber_) return;  // it is about to start, and to see that
     if (wire_) wire_->breakOff(ECONNABORTED);
+    if (exchange_) exchange_->abandon();  // a large piece of a reply is waited for in spite of the cancel
     fiber_->cancel();
 }
 

@@ -33,6 +33,7 @@ private:
     HeadResult refuse(const Violation& violation);
     void serve();
     bool serveRequest();
+    void callHandler(CgiExchange& exchange);
     bool isSaid(const CgiExchange& exchange, ByteStream* stream) const;
     bool endFastCgi(std::unique_ptr<ByteStream> stream);
     bool discardInput();
@@ -52,6 +53,8 @@ private:
     std::string packet_;                 // SCGI, uwsgi: what came of the variables
     FieldViews variables_;               // of packet_
     Fiber* fiber_ = nullptr;
+    CgiExchange* exchange_ = nullptr;    // while the handler has it
+    bool cut_ = false;                   // no request is served any more
     Timer timer_;
 };
 

@@ -46,7 +46,7 @@ void WebServerGateway::start() {
 }
 
 void WebServerGateway::accepted(int fd, const sockaddr_storage& peer) {
-    auto socket = Socket::take(loop_, fd);
+    auto socket = Socket::take(loop_, fd, true);
     auto endpoint = readEndpoint(peer);
     if (!mayConnect(endpoint)) {
         loop_.log(LogLevel::warning, "refused a " + std::string(nameOf(protocol_)) + " connection from " + endpoint.address +
@@ -81,12 +81,9 @@ void WebServerGateway::endWork() {
     List<WebServerConnection, ConnectionTag> busy;
     for (connections_.moveAllTo(busy); !busy.empty();) {
         auto& connection = busy.front();
-        if (!connection.fiber_) {
-            connection.gone();
-            continue;
-        }
+        const bool waits = connection.state_ == WebServerConnection::State::awaiting;
         connection.cancelWork();
-        loop_.park(loop_.in(std::chrono::milliseconds(1)));
+        if (!waits) loop_.park(loop_.in(std::chrono::milliseconds(1)));
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "postern/gateway/CgiExchange.h"
 #include "postern/gateway/ConnectionCount.h"
+#include "postern/gateway/HeadPool.h"
 #include "postern/io/Linger.h"
 #include "postern/io/Listener.h"
 #include "postern/protocol/FastCgiGuard.h"
@@ -57,6 +58,7 @@ private:
     std::unique_ptr<Listener> listener_;
     std::shared_ptr<ConnectionCount> count_ = std::make_shared<ConnectionCount>();  // shared with the streams
     Linger linger_;
+    HeadPool heads_;
     List<WebServerConnection, ConnectionTag> connections_;
 };
 

@@ -72,7 +72,7 @@ public:
     void queue(std::span<const std::string_view> pieces);
     void queue(std::initializer_list<std::string_view> pieces) { queue(std::span(pieces.begin(), pieces.size())); }
     /// Sends what is queued and waits until the kernel has all of it. Throws Disconnected, TimedOut, Cancelled.
-    void flush(Deadline deadline = Deadline::never());
+    virtual void flush(Deadline deadline = Deadline::never());
     /// Waits while more than the high-water mark is queued. Throws Disconnected, Cancelled.
     void waitForRoom() {
         if (isAboveHighWater()) waitUntilQueued(limits_.highWater);

@@ -11,7 +11,7 @@ namespace postern {
 class Linger {
 public:
     /// Belongs to whoever accepted the connections; those that are left when it goes are cut.
-    Linger(Loop& loop, Duration patience) : loop_(loop), patience_(patience) {}
+    Linger(Loop& loop, Duration most) : loop_(loop), patience_(most) {}
     ~Linger();
     Linger(const Linger&) = delete;
     Linger& operator=(const Linger&) = delete;

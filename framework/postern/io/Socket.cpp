@@ -63,8 +63,9 @@ Endpoint readEndpoint(const sockaddr_storage& address) {
     return {};
 }
 
-Socket::Socket(Loop& loop, int fd) : ByteStream(loop) {
+Socket::Socket(Loop& loop, int fd, bool hasSpoken) : ByteStream(loop) {
     descriptor_.fd = fd;
+    descriptor_.readable = hasSpoken;
     try {
         loop.poller().attach(descriptor_);
     } catch (...) {
@@ -73,9 +74,9 @@ Socket::Socket(Loop& loop, int fd) : ByteStream(loop) {
     }
 }
 
-std::unique_ptr<Socket> Socket::take(Loop& loop, int fd) {
+std::unique_ptr<Socket> Socket::take(Loop& loop, int fd, bool hasSpoken) {
     try {
-        return std::make_unique<Socket>(loop, fd);
+        return std::make_unique<Socket>(loop, fd, hasSpoken);
     } catch (const std::bad_alloc&) {  // nobody owns it yet
         Descriptor lost;
         lost.fd = fd;

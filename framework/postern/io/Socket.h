@@ -17,9 +17,10 @@ Endpoint readEndpoint(const sockaddr_storage& address);
 class Socket final : public ByteStream {
 public:
     /// Takes over `fd`, which is non-blocking.
-    Socket(Loop& loop, int fd);
-    /// The same; `fd` is closed if there is no memory, and std::bad_alloc goes on.
-    static std::unique_ptr<Socket> take(Loop& loop, int fd);
+    Socket(Loop& loop, int fd, bool hasSpoken = false);
+    /// The same; `fd` is closed if there is no memory, and std::bad_alloc goes on. `hasSpoken`: its peer has probably sent
+    /// something.
+    static std::unique_ptr<Socket> take(Loop& loop, int fd, bool hasSpoken = false);
     ~Socket() override;
 
     /// The local address.

@@ -37,6 +37,16 @@ std::string lines(std::initializer_list<std::string_view> all, std::string_view 
     return text;
 }
 
+// As a pattern that matches nothing else.
+std::string quotedForPattern(std::string_view text) {
+    std::string quoted;
+    for (const char c : text) {
+        if (!isDigit(c) && !isAlpha(c) && c != '/' && c != '-' && c != '_') quoted += '\\';
+        quoted += c;
+    }
+    return quoted;
+}
+
 class Printer {
 public:
     Printer(const ProgramOptions& options, const std::string& program)
@@ -93,6 +103,13 @@ private:
     // For servers that cannot carry a WebSocket where the requests go, nor anywhere else.
     static std::string unableToUpgrade(const char* remedy) { return std::string("# WebSockets get a 501 this way: ") + remedy + "\n"; }
     std::string mountSlash() const { return options_.mount + "/"; }
+    std::string mountPattern() const { return quotedForPattern(options_.mount); }
+    // Names of nginx's variables have no other characters.
+    std::string variable() const {
+        auto text = name_;
+        std::replace_if(text.begin(), text.end(), [](char c) { return !isDigit(c) && !isAlpha(c); }, '_');
+        return '$' + text + "_connection";
+    }
     std::string bodySize() const { return std::to_string((options_.maxBody + 1023) / 1024) + "k"; }
 
     std::string nginxVariables(std::string_view directive) const;
@@ -105,7 +122,7 @@ private:
 
 // nginx's own lists leave the port out of HTTP_HOST on Debian, and a page would not be of the same host as its WebSocket.
 std::string Printer::nginxVariables(std::string_view directive) const {
-    std::string text;
+    std::string text = directive == "scgi_param" ? "    scgi_param SCGI 1;\n" : "";
     for (const std::string_view variable :
          {"GATEWAY_INTERFACE CGI/1.1", "SERVER_SOFTWARE nginx/$nginx_version", "SERVER_PROTOCOL $server_protocol",
           "SERVER_NAME $server_name", "SERVER_PORT $server_port", "REQUEST_METHOD $request_method", "REQUEST_URI $request_uri",
@@ -133,14 +150,14 @@ std::string Printer::nginx() {
     const bool proxies = !requests.protocol() || (upgrades && !upgrades->protocol());
 
     auto text = opening("nginx: put this into /etc/nginx/conf.d/" + name_ + ".conf and give it your own listen and server_name.");
-    if (proxies) text += "map $http_upgrade $" + name_ + "_connection { default upgrade; '' ''; }\n\n";
+    if (proxies) text += "map $http_upgrade " + variable() + " { default upgrade; '' ''; }\n\n";
     text += "server {\n    listen 80;\n    server_name localhost;\n    client_max_body_size " + bodySize() + ";\n";
     for (const auto* route : {&requests, upgrades == &requests ? nullptr : upgrades})
         if (route && route->protocol()) text += nginxVariables(schemeOf(*route) + "_param");
     text += "    location " + mountSlash() + " {\n        " + pass(requests) + "\n        " + schemeOf(requests) + "_buffering off;\n";
     if (proxies)
         text += lines({"proxy_http_version 1.1;", "proxy_set_header Upgrade $http_upgrade;",
-                       "proxy_set_header Connection $" + name_ + "_connection;", "proxy_set_header Host $http_host;",
+                       "proxy_set_header Connection " + variable() + ";", "proxy_set_header Host $http_host;",
                        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
                        "proxy_set_header X-Forwarded-Proto $scheme;", "proxy_set_header X-Forwarded-Host \"\";",
                        "proxy_set_header Forwarded \"\";"},
@@ -157,27 +174,24 @@ std::string Printer::lighttpd() {
     const auto backend = route.isUnix() ? "\"socket\" => \"" + route.spec.address + "\""
                                         : "\"host\" => \"" + route.host() + "\", \"port\" => " + std::to_string(route.spec.port);
     auto text = opening("lighttpd: put this into /etc/lighttpd/conf-available/50-" + name_ + ".conf and switch it on with lighty-enable-mod.");
-    const auto key = options_.mount.empty() ? std::string("/") : options_.mount;
+    const auto condition = "$HTTP[\"url\"] =~ \"^" + mountPattern() + "(/|$)\" {\n";
+    const std::string streaming = "    server.stream-response-body = 2\n}\n";
     if (!route.protocol()) {
         // mod_proxy names a Unix socket as the host.
         const auto proxied = route.isUnix() ? "\"host\" => \"" + route.spec.address + "\"" : backend;
-        text += "server.modules += ( \"mod_proxy\" )\n\n"
-                "$HTTP[\"url\"] =~ \"^" + options_.mount + "(/|$)\" {\n"
-                "    proxy.server = ( \"\" => (( " + proxied + " )) )\n" +
-                lines({"proxy.header = ( \"upgrade\" => \"enable\" )", "proxy.forwarded = ( \"for\" => 1, \"proto\" => 1 )",
-                       "server.stream-response-body = 2"}, "    ") + "}\n";
-        return text;
+        return text + "server.modules += ( \"mod_proxy\" )\n\n" + condition + "    proxy.server = ( \"\" => (( " + proxied + " )) )\n" +
+               lines({"proxy.header = ( \"upgrade\" => \"enable\" )", "proxy.forwarded = ( \"for\" => 1, \"proto\" => 1 )"}, "    ") +
+               streaming;
     }
     const bool fastCgi = route.protocol() == CgiProtocol::fastCgi;
     text += lines({"# WebSockets take lighttpd 1.4.74 or newer; older ones get a 501 from the program.",
                    std::string("server.modules += ( \"") + (fastCgi ? "mod_fastcgi" : "mod_scgi") + "\" )", "",
                    "# With TLS browsers ask for WebSockets over HTTP/2, which lighttpd does not carry this way.",
-                   "server.feature-flags += ( \"server.h2proto\" => \"disable\" )", ""});
-    if (route.protocol() == CgiProtocol::uwsgi) text += "scgi.protocol = \"uwsgi\"\n";
-    text += std::string(fastCgi ? "fastcgi" : "scgi") + ".server += ( \"" + key + "\" => ((\n    " + backend + ",\n" +
-            lines({"\"check-local\" => \"disable\",", "\"fix-root-scriptname\" => \"enable\",", "\"upgrade\" => \"enable\""}, "    ") +
-            ")) )\nserver.stream-response-body = 2\n";
-    return text;
+                   "server.feature-flags += ( \"server.h2proto\" => \"disable\" )", ""}) + condition;
+    if (route.protocol() == CgiProtocol::uwsgi) text += "    scgi.protocol = \"uwsgi\"\n";
+    return text + "    " + (fastCgi ? "fastcgi" : "scgi") + ".server = ( \"/\" => ((\n        " + backend + ",\n" +
+           lines({"\"check-local\" => \"disable\",", "\"fix-root-scriptname\" => \"enable\",", "\"upgrade\" => \"enable\""}, "        ") +
+           "    )) )\n" + streaming;
 }
 
 std::string Printer::apache() {
@@ -194,12 +208,12 @@ std::string Printer::apache() {
     } else {
         if (upgrades)
             text += lines({"RewriteEngine On", "RewriteCond %{HTTP:Upgrade} =websocket [NC]",
-                           "RewriteCond %{THE_REQUEST} \"^\\S+ (" + mountSlash() + "[^?\\s]*)\"",
+                           "RewriteCond %{THE_REQUEST} \"^\\S+ (" + mountPattern() + "/[^?\\s]*)\"",
                            "RewriteRule ^ " + target(*upgrades, "ws") + "%1 [P,NE]"}, "    ");
         const std::string scheme = requests.protocol() == CgiProtocol::fastCgi ? "fcgi"
                                    : requests.protocol() == CgiProtocol::scgi  ? "scgi"
                                                                                : "uwsgi";
-        text += "    ProxyPass " + mountSlash() + " " + target(requests, scheme) + mountSlash() + " flushpackets=on nocanon\n";
+        text += "    ProxyPass " + mountSlash() + " " + target(requests, scheme) + mountSlash() + " flushpackets=on\n";
     }
     text += lines({"ProxyPreserveHost On", "RequestHeader unset Forwarded",
                    "RequestHeader set X-Forwarded-Proto expr=%{REQUEST_SCHEME}"}, "    ") + "</VirtualHost>\n";
@@ -212,14 +226,18 @@ std::string Printer::caddy() {
     const auto* upgrades = find({http});
     const auto place = [](const Route& route) { return route.isUnix() ? "unix/" + route.spec.address : route.authority(); };
     auto text = opening("Caddy 2: put this into /etc/caddy/Caddyfile, with your domain instead of the port.");
-    const auto matcher = options_.mount.empty() ? std::string() : options_.mount + "* ";
     text += ":80 {\n";
-    if (requests.protocol() && upgrades)
-        text += "\t@websocket header Upgrade websocket\n\treverse_proxy @websocket " + place(*upgrades) +
-                " {\n\t\theader_up -Forwarded\n\t}\n";
-    text += "\treverse_proxy " + matcher + place(requests) + " {\n";
-    if (requests.protocol()) text += "\t\ttransport fastcgi\n\t\tflush_interval -1\n";
-    text += "\t\theader_up -Forwarded\n\t}\n}\n";
+    if (requests.protocol() && upgrades) text += "\t@websocket header Upgrade websocket\n";
+    const bool mounted = !options_.mount.empty();
+    if (mounted) text += "\troute " + mountSlash() + "* {\n";
+    const auto proxy = [&](const std::string& to, std::initializer_list<std::string_view> how) {
+        const std::string indent = mounted ? "\t\t" : "\t";
+        text += indent + "reverse_proxy " + to + " {\n" + lines(how, indent + '\t') + indent + "}\n";
+    };
+    if (requests.protocol() && upgrades) proxy("@websocket " + place(*upgrades), {"header_up -Forwarded"});
+    if (requests.protocol()) proxy(place(requests), {"transport fastcgi", "flush_interval -1", "header_up -Forwarded"});
+    else proxy(place(requests), {"header_up -Forwarded"});
+    text += mounted ? "\t}\n}\n" : "}\n";
     if (!upgrades) text += unableToUpgrade("add --listen http+unix:PATH and print this again");
     return text;
 }
@@ -240,9 +258,13 @@ std::string Printer::haproxy() {
             lines({"mode http", "option forwardfor", "option http-keep-alive", "timeout connect 5s", "timeout client 60s",
                    "timeout server 60s", "timeout tunnel 1h"}, "    ") +
             "\nfrontend " + name_ + " from " + name_ + "\n    bind :80\n";
-    if (!requests.protocol()) return text + "    default_backend " + name_ + "_http\n" + webBackend(requests);
-    if (upgrades) text += "    use_backend " + name_ + "_http if { req.hdr(Upgrade) -i websocket }\n";
-    text += "    default_backend " + name_ + "_fcgi\nfcgi-app " + name_ + "\n    docroot /\nbackend " + name_ + "_fcgi from " + name_ +
+    const auto path = options_.mount.empty() ? std::string() : " { path_beg " + mountSlash() + " }";
+    const auto otherwise = [&](const char* backend) {
+        return path.empty() ? "    default_backend " + name_ + backend + "\n" : "    use_backend " + name_ + backend + " if" + path + "\n";
+    };
+    if (!requests.protocol()) return text + otherwise("_http") + webBackend(requests);
+    if (upgrades) text += "    use_backend " + name_ + "_http if { req.hdr(Upgrade) -i websocket }" + path + "\n";
+    text += otherwise("_fcgi") + "fcgi-app " + name_ + "\n    docroot /\nbackend " + name_ + "_fcgi from " + name_ +
             "\n    use-fcgi-app " + name_ + "\n    server " + name_ + " " + place(requests) + " proto fcgi\n";
     return text + (upgrades ? webBackend(*upgrades) : unableToUpgrade("add --listen http+unix:PATH and print this again"));
 }
@@ -265,7 +287,7 @@ std::string Printer::systemd() {
         const auto dash = unit.find('-', name_.size());
         text += "FileDescriptorName=" + (dash == std::string::npos ? "http" : unit.substr(dash + 1, unit.rfind('.') - dash - 1)) + "\n" +
                 "Service=" + name_ + ".service\nSocketMode=0660\nSocketGroup=" +
-                (options_.socketGroup.empty() ? "www-data" : options_.socketGroup) + "\n\n[Install]\nWantedBy=sockets.target\n\n";
+                (options_.socketGroup.empty() ? "www-data" : options_.socketGroup) + "\nDirectoryMode=0755\n\n[Install]\nWantedBy=sockets.target\n\n";
     }
     const auto* proxied = find({http});
     std::error_code ignored;

@@ -74,6 +74,7 @@ private:
         if (fieldCount > limits_.fieldCount) return Violation{431, "too many header fields"};
         if (fieldBytes > limits_.headBytes) return Violation{431, "request head too large"};
         std::vector<std::string_view> single;
+        single.reserve(variables_.size());
         for (const auto& entry : variables_)
             if (!entry.name.empty() && isSingleValued(entry.name)) single.push_back(entry.name);
         std::sort(single.begin(), single.end());

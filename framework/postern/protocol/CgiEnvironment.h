@@ -14,9 +14,12 @@ struct CgiVariableRules {
     std::string mount;                ///< path prefix the gateway serves us under ("/app"), without a slash at its end
     bool mountIsScriptName = false;   ///< classic CGI: without `mount`, SCRIPT_NAME says where we are
     bool bodyUntilEnd = false;        ///< FastCGI: without a CONTENT_LENGTH the body ends with its stream
-    bool bodyNeedsLength = false;     ///< SCGI, uwsgi: nothing but CONTENT_LENGTH tells where the body ends
     bool trustRemoteUser = false;     ///< REMOTE_USER was checked by the gateway (nginx and HAProxy do not check it)
+    bool bodyNeedsLength = false;     ///< SCGI, uwsgi: nothing but CONTENT_LENGTH tells where the body ends
 };
+
+/// Web servers send about so many; a list of them is made with room for these.
+inline constexpr size_t usualVariables = 32;
 
 /// What the variables of one request may cost in memory: their bytes, and some for each. More is a 431.
 class CgiVariableBudget {

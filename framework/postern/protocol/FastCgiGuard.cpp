@@ -98,8 +98,12 @@ std::string fastCgiEndRequest(uint16_t requestId, uint8_t protocolStatus) {
 void FastCgiGuard::nextRequest() {
     assert(contentLeft_ == 0);
     const auto padding = paddingLeft_;
+    const auto refused = refused_;
+    const auto refusedCount = refusedCount_;
     *this = FastCgiGuard(limits_);
     paddingLeft_ = padding;
+    refused_ = refused;  // what was under way of them may still come
+    refusedCount_ = refusedCount;
 }
 
 std::variant<size_t, Violation> FastCgiGuard::take(std::string_view bytes, std::string& approved, std::string& answers) {
@@ -173,6 +177,7 @@ std::variant<size_t, Violation> FastCgiGuard::takeBegin(const Header& header, st
         answers += fastCgiEndRequest(header.id, cannotMultiplex);
         return beginSize;
     }
+    forgetRefused(header.id);
     requestId_ = header.id;
     keepsConnection_ = content[2] & keepConnection;
     if (readNumber(content) != responder) {
@@ -195,6 +200,7 @@ std::optional<Violation> FastCgiGuard::takeStream(const Header& header, std::str
         if (!isRefused(header.id) && (header.type != abortRequest || phase_ != Phase::begin))
             return broken("a FastCGI record of a request that did not begin");
         if (++extraRecords_ > maxExtraRecords) return broken("too many records of a refused FastCGI request");
+        if (header.type == stdinData && header.contentSize == 0) forgetRefused(header.id);
         return {};
     }
     if (header.type == abortRequest) {
@@ -269,6 +275,11 @@ std::optional<Violation> FastCgiGuard::endLengths() {
     if (nameLeft_ == 0) return broken("a CGI variable has no name");
     if (!budget_.spend(size_t{nameLeft_} + valueLeft_)) return Violation{431, "too many CGI variables"};
     return {};
+}
+
+void FastCgiGuard::forgetRefused(uint16_t id) {
+    const auto end = refused_.begin() + refusedCount_;
+    refusedCount_ = static_cast<size_t>(std::remove(refused_.begin(), end, id) - refused_.begin());
 }
 
 bool FastCgiGuard::isRefused(uint16_t id) const {

@@ -59,6 +59,7 @@ private:
     std::optional<Violation> checkVariables(std::string_view content);
     std::optional<Violation> endLengths();
     bool isRefused(uint16_t id) const;
+    void forgetRefused(uint16_t id);
 
     FastCgiLimits limits_;
     std::optional<Violation> violation_;     // behind what was taken

@@ -29,6 +29,7 @@ std::optional<Violation> readScgiHead(std::string_view head, CgiVariableBudget b
     auto rest = head.substr(head.find(':') + 1);
     rest.remove_suffix(1);
     if (rest.empty() || rest.back() != '\0') return Violation{400, "an SCGI head does not end with a NUL"};
+    variables.reserve(usualVariables);
     while (!rest.empty()) {
         const auto name = takeUntil(rest, '\0');
         if (name.empty()) return Violation{400, "an SCGI variable has no name"};

@@ -32,6 +32,7 @@ Outcome<size_t> uwsgiPacketSize(std::string_view start, size_t limit) {
 
 std::optional<Violation> readUwsgiPacket(std::string_view packet, CgiVariableBudget budget, FieldViews& variables) {
     auto rest = packet.substr(headSize);
+    variables.reserve(usualVariables);
     while (!rest.empty()) {
         const auto name = takeString(rest);
         const auto value = name ? takeString(rest) : std::nullopt;

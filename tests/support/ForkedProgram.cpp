@@ -3,6 +3,7 @@
 #include "postern/main/GenericMain.h"
 #include "support/TestServer.h"
 
+#include <iostream>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -59,6 +60,7 @@ void closeEnd(int& fd) {
 ForkedProgram::ForkedProgram(const Handler& handler, const std::vector<std::string>& arguments,
                              const Variables& environment) {
     auto in = makePipe(), out = makePipe(), err = makePipe();
+    std::cout.flush();  // what waits there would come out twice
     child_ = ::fork();
     if (child_ < 0) throw std::runtime_error("no child process");
     if (child_ == 0) runChild(handler, arguments, environment, in.read, out.write, err.write);

@@ -11,7 +11,10 @@ FastCgiStream::FastCgiStream(std::unique_ptr<ByteStream> wire, std::shared_ptr<F
     setLimits(wire_->limits());
 }
 
-FastCgiStream::~FastCgiStream() { cancelAll(); }
+FastCgiStream::~FastCgiStream() {
+    cancelAll();
+    if (wire_ && broken()) wire_->breakOff(error());
+}
 
 void FastCgiStream::setLimits(const StreamLimits& limits) {
     wire_->setLimits(limits);

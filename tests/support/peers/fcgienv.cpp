@@ -48,6 +48,7 @@ int main(int count, char** arguments) {
         const char* target = FCGX_GetParam("REQUEST_URI", request.envp);
         if (target && std::string_view(target) == "/upgrade" && FCGX_GetParam("HTTP_UPGRADE", request.envp)) upgrade(request);
         else answer(request);
+        request.keepConnection = 0;  // one that nobody uses would hold up the next
         FCGX_Finish_r(&request);
     }
 }

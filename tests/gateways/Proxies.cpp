@@ -3,12 +3,8 @@
 
 #include "support/Catch.h"
 #include "support/GatewaySuite.h"
-#include "support/WebSocketClient.h"
+#include "support/TestServer.h"
 
-#include <sys/socket.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <memory>
 
 using namespace postern;
@@ -42,12 +38,6 @@ std::string impatient(FrontKind kind) {
     case FrontKind::haproxy: break;
     }
     return {};
-}
-
-bool hasEnded(const BlockingClient& client) {
-    char byte;
-    const auto got = ::recv(client.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno == ECONNRESET);
 }
 
 }
@@ -128,52 +118,15 @@ TEST_CASE("proxies: what a program sends by itself arrives at once, and it notic
 }
 
 TEST_CASE("proxies: the heartbeat keeps an idle WebSocket open that a front would close", "[gateways][proxies]") {
-    WebSocketOptions options;
-    options.pingInterval = std::chrono::milliseconds(500);
-    WebSocketServer server(
-        [](WebSocket& socket, WebSocketServer&) {
-            while (auto message = socket.recv()) {
-                if (message.textData() == "quiet") socket.setHeartbeat({});
-                socket.send(message.textData());
-            }
-        },
-        options);
-    struct Pair {
-        std::unique_ptr<Front> front;
-        BlockingClient kept, quiet;
-    };
-    const auto connect = [](uint16_t port, std::string_view word) {
-        BlockingClient client(port);
-        REQUIRE(client.upgrade("/").status == 101);
-        client.text(word);
-        REQUIRE(client.next().payload == word);
-        return client;
-    };
+    const TestServer server(serveWithHeartbeat);
     std::vector<DeployedFile> files;
-    std::vector<Pair> pairs;
+    std::vector<std::unique_ptr<Front>> fronts;
+    std::vector<std::function<BlockingClient()>> ways;
     for (const auto kind : {FrontKind::nginx, FrontKind::lighttpd, FrontKind::apache, FrontKind::haproxy}) {
         const Replacements more = kind == FrontKind::haproxy ? Replacements{{" 60s", " 3s"}} : Replacements{};
-        const auto& file = files.emplace_back(kind, server.http().port(), "/nowhere", std::string(), more);
-        auto front = std::make_unique<Front>(kind, file, impatient(kind));
-        const uint16_t port = file.ports.at(8001);
-        pairs.push_back({std::move(front), connect(port, "kept"), connect(port, "quiet")});
+        const auto& file = files.emplace_back(kind, server.port(), "/nowhere", std::string(), more);
+        fronts.push_back(std::make_unique<Front>(kind, file, impatient(kind)));
+        ways.push_back([port = uint16_t{file.ports.at(8001)}] { return BlockingClient(port); });
     }
-    // The one without a heartbeat shows that the front does close idle ones.
-    const auto until = std::chrono::steady_clock::now() + patience;
-    const auto quietOnesAreClosed = [&] {
-        return std::all_of(pairs.begin(), pairs.end(), [](const Pair& pair) { return hasEnded(pair.quiet); });
-    };
-    while (!quietOnesAreClosed() && std::chrono::steady_clock::now() < until)
-        for (auto& pair : pairs) {
-            const auto ping = pair.kept.next();
-            REQUIRE(ping.opcode == 9);
-            pair.kept.frame(10, ping.payload);
-        }
-    CHECK(quietOnesAreClosed());
-    for (auto& pair : pairs) {
-        pair.kept.text("still here");
-        auto frame = pair.kept.next();
-        while (frame.opcode == 9) frame = pair.kept.next();
-        CHECK(frame.payload == "still here");
-    }
+    checkHeartbeat(ways);
 }

@@ -3,7 +3,6 @@
 #include "postern/main/GenericMain.h"
 #include "support/TestServer.h"
 
-#include <iostream>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +11,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <iostream>
 #include <stdexcept>
 
 namespace postern {

@@ -12,11 +12,11 @@ TestGateway::TestGateway(CgiProtocol protocol, Handler handler, WebServerSetting
     const int fd = ListenSocket::tcp("127.0.0.1", 0, false);
     port_ = ListenSocket::portOf(fd);
     thread_ = std::thread([this, fd] { work(fd); });
-    loop_ = running_.get_future().get();
+    gate_ = running_.get_future().get();
 }
 
 TestGateway::~TestGateway() {
-    loop_->stop();
+    gate_->post([] { Loop::current().stop(); });
     thread_.join();
 }
 
@@ -26,7 +26,7 @@ void TestGateway::work(int fd) {
     Loop loop(options);
     WebServerGateway gateway(loop, fd, protocol_, settings_, handle_);
     gateway.start();
-    running_.set_value(&loop);
+    running_.set_value(loop.gate());
     loop.run();
     loop.endFibers();
 }

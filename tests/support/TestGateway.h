@@ -6,6 +6,7 @@
 #include "postern/gateway/WebServerGateway.h"
 
 #include <future>
+#include <memory>
 #include <thread>
 
 namespace postern {
@@ -30,8 +31,8 @@ private:
     const ExchangeHandler handle_;
     uint16_t port_ = 0;
     LogLines log_;
-    std::promise<Loop*> running_;
-    Loop* loop_ = nullptr;  // lives until stop() has ended it
+    std::promise<std::shared_ptr<LoopGate>> running_;
+    std::shared_ptr<LoopGate> gate_;
     std::thread thread_;
 };
 

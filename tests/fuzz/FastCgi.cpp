@@ -9,7 +9,8 @@ using namespace postern;
 
 namespace {
 
-// What was said to each request and in each kind of record: their order among each other is free.
+// What was said to each request and in each kind of record: their order among each other is free. A second request that
+// begins too early is refused, unless the connection ends with the first one before it is seen.
 using Streams = std::map<std::pair<int, int>, std::string>;
 
 Streams readStreams(std::string_view bytes) {
@@ -21,7 +22,9 @@ Streams readStreams(std::string_view bytes) {
         };
         const auto content = static_cast<size_t>(number(4)), padding = static_cast<size_t>(static_cast<unsigned char>(bytes[6]));
         require(bytes.size() >= 8 + content + padding, "only whole records are sent");
-        streams[{bytes[1], number(2)}] += std::string(bytes.substr(8, content)) + (content == 0 ? "(end)" : "");
+        constexpr char endRequest = 3, cannotMultiplex = 1;
+        const bool refusal = bytes[1] == endRequest && content == 8 && bytes[12] == cannotMultiplex;
+        if (!refusal) streams[{bytes[1], number(2)}] += std::string(bytes.substr(8, content)) + (content == 0 ? "(end)" : "");
         bytes.remove_prefix(8 + content + padding);
     }
     return streams;

@@ -2,6 +2,7 @@
 // Everything a program needs.
 
 #include "postern/cgi/Cgi.h"
+#include "postern/client/ConnectWebSocket.h"
 #include "postern/fiber/Blocking.h"
 #include "postern/fiber/FiberGroup.h"
 #include "postern/fiber/Run.h"

@@ -26,7 +26,7 @@ struct Cgi::State {
     WebSocketRequest requireWebSocketRequest();
     bool reportDroppedUpgrade();
     void checkOrigin(const OriginPolicy& policy);
-    std::string handshakeFields(const WebSocketRequest& request, std::string_view protocol) const;
+    std::string handshakeFields(const WebSocketRequest& request, std::string_view protocol, std::string_view extensions) const;
 };
 
 Cgi::Cgi(Exchange& exchange, const HandlerSettings& settings) : state_(std::make_unique<State>(exchange, settings)) {}
@@ -158,14 +158,23 @@ bool Cgi::isResponding() const { return state_->reply.hasBegun(); }
 
 // ── WebSocket ──
 
-constexpr auto unsupported = "the gateway in front of this server cannot carry a WebSocket";
+namespace {
+
+using Kind = WebsocketError::Kind;
+
+WebsocketError invalidRequest(int status, const char* text) { return {Kind::InvalidWebsocketRequest, status, text}; }
+WebsocketError notSupported() {
+    return {Kind::NotSupported, 501, "the gateway in front of this server cannot carry a WebSocket"};
+}
+
+}
 
 WebSocketRequest Cgi::State::requireWebSocketRequest() {
     auto found = readWebSocketRequest(head);
     if (auto* request = std::get_if<WebSocketRequest>(&found)) return std::move(*request);
-    if (const auto* violation = std::get_if<Violation>(&found)) throw HttpError(violation->status, violation->reason);
-    if (!head.field("Sec-WebSocket-Key").empty() && !reportDroppedUpgrade()) throw HttpError(501, unsupported);
-    throw HttpError(426, "this address speaks WebSocket only");
+    if (const auto* violation = std::get_if<Violation>(&found)) throw invalidRequest(violation->status, violation->reason);
+    if (!head.field("Sec-WebSocket-Key").empty() && !reportDroppedUpgrade()) throw notSupported();
+    throw invalidRequest(426, "this address speaks WebSocket only");
 }
 
 // The client asked, but what stands in front of us kept its Upgrade field to itself. False: it could carry none anyway.
@@ -209,12 +218,14 @@ void Cgi::State::checkOrigin(const OriginPolicy& policy) {
                  "refused a WebSocket: its Origin " + (origin ? escapedForLog(*origin) : std::string("(none)")) +
                      " is not that of this host (" + std::string(head.scheme) + "://" + escapedForLog(head.host) +
                      "); --allowed-origin adds others, --trusted-proxy lets a proxy say https");
-    throw HttpError(403, "this origin may not open a WebSocket here");
+    throw WebsocketError(Kind::WrongOrigin, 403, "this origin may not open a WebSocket here");
 }
 
-std::string Cgi::State::handshakeFields(const WebSocketRequest& request, std::string_view protocol) const {
+std::string Cgi::State::handshakeFields(const WebSocketRequest& request, std::string_view protocol,
+                                        std::string_view extensions) const {
     std::string fields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + acceptKey(request.key) + "\r\n";
     if (!protocol.empty()) fields.append("Sec-WebSocket-Protocol: ").append(protocol).append("\r\n");
+    if (!extensions.empty()) fields.append("Sec-WebSocket-Extensions: ").append(extensions).append("\r\n");
     return fields.append(reply.fields());
 }
 
@@ -225,20 +236,36 @@ WebSocket Cgi::acceptWebsocket(const WebSocketOptions& options) {
     const auto request = state.requireWebSocketRequest();
     state.checkOrigin(options.origin.value_or(state.settings.origin));
     const auto protocol = selectProtocol(options.protocols, request.protocols);
-    if (protocol.empty() && options.requireProtocol) throw HttpError(400, "none of the offered subprotocols is spoken here");
+    if (protocol.empty() && options.requireProtocol)
+        throw WebsocketError(Kind::WrongSubprotocol, 400, "none of the offered subprotocols is spoken here");
     const auto support = state.exchange.canUpgrade();
     if (!support.supported) {
         state.exchange.log(LogLevel::error, "refused a WebSocket: " + support.reason);
-        throw HttpError(501, unsupported);
+        throw notSupported();
     }
     auto settled = options;
     if (settled.maxMessage == 0) settled.maxMessage = state.settings.maxMessage;
-    auto stream = state.exchange.upgrade(state.handshakeFields(request, protocol));
+    if (!settled.deflate) settled.deflate = state.settings.deflate;
+    Established established;
+    established.protocol = protocol;
+    const auto deflate = settled.deflate ? answerDeflate(requestHeaderArray("Sec-WebSocket-Extensions"), *settled.deflate)
+                                         : std::nullopt;
+    if (deflate) established.deflate = deflate->agreement;
+    if (settled.keepRequest) established.request = std::make_shared<UpgradeRequest>(state.head);
+    auto stream = state.exchange.upgrade(state.handshakeFields(request, protocol, deflate ? deflate->text : std::string()));
     state.upgraded = true;
     state.reply.upgraded();
-    auto websocket = WebSocket::overStream(std::move(stream), settled, std::string(protocol));
+    auto websocket = WebSocket::overStream(std::move(stream), settled, std::move(established));
     if (support.proof > Duration::zero()) websocket.demandSignOfLife(support.proof, support.reason);
     return websocket;
+}
+
+Handler handleWebSocket(std::function<void(WebSocket&)> conversation, const WebSocketOptions& options) {
+    options.check();
+    return [conversation = std::move(conversation), options](Cgi& cgi) {
+        auto websocket = cgi.acceptWebsocket(options);
+        conversation(websocket);
+    };
 }
 
 // ── The call ──

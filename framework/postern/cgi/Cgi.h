@@ -16,10 +16,27 @@ namespace postern {
 
 class Exchange;
 
+/// Why acceptWebsocket() refused: an HttpError, which the client gets when the handler lets it pass.
+class WebsocketError : public HttpError {
+public:
+    enum class Kind {
+        InvalidWebsocketRequest,  ///< none was asked for, or wrongly: 400, 426
+        WrongSubprotocol,         ///< WebSocketOptions::requireProtocol: 400
+        WrongOrigin,              ///< 403
+        NotSupported              ///< this way in carries none: 501
+    };
+    WebsocketError(Kind kind, int status, const std::string& text) : HttpError(status, text), kind_(kind) {}
+    Kind kind() const { return kind_; }
+
+private:
+    Kind kind_;
+};
+
 /// What the program was told about all handlers.
 struct HandlerSettings {
     bool dev = false;               ///< replies to failures show the exception's text
     uint64_t maxMessage = defaultMaxMessage;
+    std::optional<DeflateOptions> deflate;  ///< for WebSockets whose options have none of their own
     OriginPolicy origin;            ///< for WebSockets whose options have none of their own
     size_t maxParameters = 1000;    ///< in a query or a form; more is a 413
 };
@@ -110,14 +127,13 @@ public:
 
     // ── WebSocket ──
 
-    /// Does the client ask for a WebSocket? One that asks wrongly gets its 400 or 426 from here, as an HttpError.
+    /// Does the client ask for a WebSocket? One that asks wrongly gets its 400 or 426 from here, as a WebsocketError.
     bool websocketRequested();
     /// Can this way in carry one? Log lines say what to change if not.
     bool websocketSupported();
     std::vector<std::string_view> requestedProtocols();
     /// Checks the request and its Origin, answers 101 with the fields and cookies set so far, and turns the request into
-    /// a WebSocket. Refuses with an HttpError (400, 403, 426, 501) that the client gets when the handler lets it pass;
-    /// throws std::invalid_argument for contradicting options.
+    /// a WebSocket. Refuses with a WebsocketError; throws std::invalid_argument for contradicting options.
     WebSocket acceptWebsocket(const WebSocketOptions& options = {});
 
     /// Whether the reply has begun, or the request is a WebSocket now.
@@ -131,6 +147,10 @@ private:
 
 /// The function a program is made of. It may be called on several threads at once, each time on a fiber of its own.
 using Handler = std::function<void(Cgi&)>;
+
+/// A handler for an address that speaks WebSocket only: others get a 426. `conversation` may read the request on the
+/// socket. Throws std::invalid_argument for contradicting options.
+Handler handleWebSocket(std::function<void(WebSocket&)> conversation, const WebSocketOptions& options = {});
 
 /// Calls the handler for one exchange and sees to it that the client gets an answer, whatever happens. Never throws but
 /// Disconnected and Cancelled.

@@ -120,6 +120,9 @@ public:
     Timers& timers() { return timers_; }
     BufferPool& buffers() { return buffers_; }
     BlockingPool& blockingPool();
+    /// This loop's own T, made when it is first asked for; it goes after everything that runs on the loop.
+    template <typename T>
+    T& local();
     void defer(Deferred& deferred) { deferred_.pushBackUnlessLinked(deferred); }
     void log(LogLevel level, std::string_view line) const;
     /// Cancels every fiber and runs it to its end; not to be called from one. For owners that go before their loop.
@@ -174,6 +177,7 @@ private:
     bool stopped_ = false;
     Loop* previous_ = nullptr;
     std::unique_ptr<BlockingPool> blockingPool_;
+    std::vector<std::pair<const void*, std::shared_ptr<void>>> locals_;
 
     void* context_ = nullptr;           // of the loop itself while a fiber runs
     void* caughtExceptions_ = nullptr;
@@ -207,6 +211,14 @@ void sleepFor(Duration duration);
 void sleepUntil(Deadline deadline);
 /// Lets everything else that is ready run first. Throws Cancelled.
 void yield();
+
+template <typename T>
+T& Loop::local() {
+    static const char key = 0;
+    for (const auto& [known, object] : locals_)
+        if (known == &key) return *static_cast<T*>(object.get());
+    return *static_cast<T*>(locals_.emplace_back(&key, std::make_shared<T>()).second.get());
+}
 
 template <typename Function>
 Fiber& Loop::create(Function&& function) {

@@ -7,10 +7,10 @@
 
 namespace postern {
 
-/// Runs `function` as a fiber on a loop of its own, on this thread, until it returns; throws what it throws. For
-/// programs that are no server, and for tests.
+/// Runs `function` as a fiber on a loop of its own, on this thread, until it returns; throws what it throws. Sockets that
+/// are left say goodbye, no longer than `goodbye`. For programs that are no server, and for tests.
 template <typename Function>
-void run(Function&& function, LoopOptions options = {}) {
+void run(Function&& function, LoopOptions options = {}, Duration goodbye = std::chrono::seconds(5)) {
     Loop loop(std::move(options));
     std::exception_ptr error;
     loop.spawn([&] {
@@ -19,7 +19,7 @@ void run(Function&& function, LoopOptions options = {}) {
         } catch (...) {
             error = std::current_exception();
         }
-        loop.stop();
+        loop.drain(goodbye);
     });
     loop.run();
     if (error) std::rethrow_exception(error);

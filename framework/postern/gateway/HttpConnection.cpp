@@ -1,6 +1,7 @@
 #include "postern/gateway/HttpConnection.h"
 
 #include "postern/gateway/HttpExchange.h"
+#include "postern/io/TlsStream.h"
 #include "postern/protocol/CgiEnvironment.h"
 #include "postern/protocol/ProxyProtocol.h"
 
@@ -16,6 +17,7 @@ HttpConnection::HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream>
       peer_(std::move(peer)),
       port_(port),
       proxyDue_(gateway.settings_.proxyProtocol && anyContains(gateway.settings_.trustedProxies, peer_.address)),
+      tlsDue_(gateway.settings_.tls != nullptr),
       timer_(gateway.loop_.timers(),
              [](Timer& timer) { static_cast<HttpConnection*>(timer.owner())->deadlinePassed(); }, this) {
     gateway_.loop_.add(*this);
@@ -30,7 +32,7 @@ void HttpConnection::awaitRequest() {
     try {
         readRequest();
     } catch (const std::bad_alloc&) {
-        stream_->breakOff(ENOMEM);
+        if (stream_) stream_->breakOff(ENOMEM);
         gone();
     }
 }
@@ -73,6 +75,7 @@ void HttpConnection::readRequest() {
 HttpConnection::HeadResult HttpConnection::readHead() {
     if (proxyDue_)
         if (const auto result = readProxy(); result != HeadResult::complete) return result;
+    if (tlsDue_) startTls();
     const auto& limits = gateway_.settings_.limits.head;
     const auto bytes = stream_->unreadText();
     if (bytes.empty()) return HeadResult::incomplete;
@@ -109,6 +112,17 @@ HttpConnection::HeadResult HttpConnection::readProxy() {
     proxyDue_ = false;
     timer_.clear();
     return HeadResult::complete;
+}
+
+void HttpConnection::startTls() {
+    tlsDue_ = false;
+    const auto& settings = gateway_.settings_;
+    try {
+        stream_ = TlsStream::accept(std::move(stream_), settings.tls->current(), settings.tlsHandshakeTimeout, peerName());
+    } catch (const std::bad_alloc&) {
+        gateway_.count_->release();  // the stream is gone, and with it what tells ~HttpConnection to
+        throw;
+    }
 }
 
 // Adds what the connection knows: who the client is, and how it came here.

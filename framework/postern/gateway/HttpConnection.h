@@ -28,6 +28,7 @@ private:
     void readRequest();
     HeadResult readHead();
     HeadResult readProxy();
+    void startTls();
     std::optional<Violation> completeHead();
     void refuse(const Violation& violation);
     void rejectProxy(const char* reason);
@@ -48,6 +49,7 @@ private:
     State state_ = State::awaiting;
     bool closeAfter_ = false;             // no request after this one
     bool proxyDue_;                       // a PROXY protocol header comes before the first request
+    bool tlsDue_;                         // and then a TLS handshake
     HeadScanner scanner_;
     std::unique_ptr<RequestHead> head_;   // while serving
     Fiber* fiber_ = nullptr;

@@ -1,6 +1,7 @@
 #include "postern/gateway/HttpExchange.h"
 
 #include "postern/base/Errors.h"
+#include "postern/io/TlsStream.h"
 #include "postern/protocol/CgiEnvironment.h"
 
 #include <cassert>
@@ -23,6 +24,8 @@ HttpExchange::HttpExchange(HttpConnection& connection)
       bodyDone_(head().framing == BodyFraming::none),
       start_(connection.gateway_.loop_.now()) {
     if (!head().keepAlive) connection_.closeAfter_ = true;
+    if (!connection_.gateway_.settings_.tls) return;
+    if (const auto* tls = dynamic_cast<const TlsStream*>(connection_.stream_.get())) tlsPeer_ = tls->peer();
 }
 
 HttpExchange::~HttpExchange() {
@@ -30,7 +33,13 @@ HttpExchange::~HttpExchange() {
     if (access && status_ != 0) access({head(), status_, bodySent_, connection_.gateway_.loop_.poller().now() - start_});
 }
 
-NameValues HttpExchange::environment() const { return writeCgiVariables(head()); }
+NameValues HttpExchange::environment() const {
+    auto variables = writeCgiVariables(head());
+    if (!tlsPeer_) return variables;
+    variables.add("SSL_CLIENT_VERIFY", tlsPeer_->verified ? "SUCCESS" : "NONE");
+    if (tlsPeer_->verified) variables.add("SSL_CLIENT_S_DN", tlsPeer_->subject);
+    return variables;
+}
 
 // The reply says what was wrong, and the connection ends with it: where the next request begins is anybody's guess.
 void HttpExchange::bodyFailed(int status, const char* reason) {

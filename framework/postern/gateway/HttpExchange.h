@@ -7,6 +7,8 @@
 
 namespace postern {
 
+struct TlsPeer;
+
 class HttpExchange final : public Exchange {
 public:
     explicit HttpExchange(HttpConnection& connection);
@@ -50,6 +52,7 @@ private:
     uint64_t replyLeft_ = 0;     // for a reply of known length
     int status_ = 0;
     uint64_t bodySent_ = 0;
+    std::shared_ptr<const TlsPeer> tlsPeer_;   // none unless clients are asked for certificates
     TimePoint start_;
 };
 

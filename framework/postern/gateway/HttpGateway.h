@@ -6,6 +6,7 @@
 #include "postern/gateway/HeadPool.h"
 #include "postern/io/Linger.h"
 #include "postern/io/Listener.h"
+#include "postern/io/TlsContext.h"
 #include "postern/protocol/Forwarded.h"
 #include "postern/protocol/HttpDate.h"
 
@@ -24,6 +25,8 @@ struct HttpSettings {
     Duration drainGrace = std::chrono::milliseconds(250);  ///< an idle connection waits that long for a last request
     size_t maxConnections = 0;                          ///< on this loop, WebSockets included; 0: no limit
     std::string scheme = "http";
+    std::shared_ptr<const TlsSource> tls;               ///< none: connections are not encrypted
+    Duration tlsHandshakeTimeout = std::chrono::seconds(10);  ///< from the first byte it may have to its end, then the line is cut
     std::vector<AddressRange> trustedProxies;           ///< peers whose Forwarded and X-Forwarded-* fields count
     bool proxyProtocol = false;                         ///< those peers begin with a header of protocol/ProxyProtocol.h
     std::string mount;                                  ///< path prefix the program is served under; becomes SCRIPT_NAME

@@ -20,13 +20,17 @@ constexpr unsigned socketMode = 0660;
 struct Scheme {
     std::string_view name;
     std::optional<CgiProtocol> protocol;
+    bool tls = false;
 };
-constexpr Scheme schemes[] = {
-    {"http", {}}, {"fcgi", CgiProtocol::fastCgi}, {"scgi", CgiProtocol::scgi}, {"uwsgi", CgiProtocol::uwsgi}};
+constexpr Scheme schemes[] = {{"http", {}},
+                              {"https", {}, true},
+                              {"fcgi", CgiProtocol::fastCgi},
+                              {"scgi", CgiProtocol::scgi},
+                              {"uwsgi", CgiProtocol::uwsgi}};
 
-std::string_view schemeOf(std::optional<CgiProtocol> protocol) {
+std::string schemeOf(const ListenSpec& spec) {
     for (const auto& scheme : schemes)
-        if (scheme.protocol == protocol) return scheme.name;
+        if (scheme.protocol == spec.protocol && scheme.tls == spec.tls) return std::string(scheme.name);
     return {};
 }
 
@@ -42,16 +46,17 @@ public:
             return spec_;
         }
         if (rest.starts_with("fd:")) return readDescriptor(rest.substr(3), why);
-        for (const auto& [name, protocol] : schemes) {
+        for (const auto& [name, protocol, tls] : schemes) {
             if (!rest.starts_with(name)) continue;
             const auto place = rest.substr(name.size());
             spec_.protocol = protocol;
+            spec_.tls = tls;
             if (place.starts_with("+fd:")) return readDescriptor(place.substr(4), why);
             if (place.starts_with("+unix:")) return readPath(place.substr(6), why);
             if (place.starts_with("://")) return readAuthority(place.substr(3), why);
         }
-        return fail(why, "ways to listen are http://HOST:PORT, http+unix:PATH and http+fd:N, the same with fcgi, scgi and uwsgi, "
-                         "and systemd");
+        return fail(why, "ways to listen are http://HOST:PORT, http+unix:PATH and http+fd:N, the same with https, fcgi, scgi "
+                         "and uwsgi, and systemd");
     }
 
 private:
@@ -78,7 +83,7 @@ private:
     }
 
     std::optional<ListenSpec> readPath(std::string_view path, std::string& why) {
-        if (!path.starts_with('/')) return fail(why, std::string(schemeOf(spec_.protocol)) + "+unix: wants an absolute path");
+        if (!path.starts_with('/')) return fail(why, schemeOf(spec_) + "+unix: wants an absolute path");
         spec_.kind = ListenSpec::Kind::unixPath;
         spec_.address = path;
         return spec_;
@@ -89,7 +94,7 @@ private:
         const auto colon = authority.rfind(':');
         const auto bracket = authority.rfind(']');
         if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket))
-            return fail(why, "the port is missing: " + std::string(schemeOf(spec_.protocol)) + "://HOST:PORT");
+            return fail(why, "the port is missing: " + schemeOf(spec_) + "://HOST:PORT");
         const auto port = parseDecimal<uint16_t>(authority.substr(colon + 1));
         if (!port) return fail(why, "the port is no number from 0 to 65535");
         auto host = authority.substr(0, colon);
@@ -130,14 +135,14 @@ std::vector<int> shared(int fd, unsigned workers) {
 }
 
 OpenListener openTcp(const ListenSpec& spec, const ListenRules& rules) {
-    OpenListener open{spec.protocol, spec.websocket, {}, {}, {}};
+    OpenListener open{spec.protocol, spec.websocket, {}, {}, {}, spec.tls};
     uint16_t port = spec.port;
     for (unsigned i = 0; i < rules.workers; ++i) {
         open.fds.push_back(ListenSocket::tcp(spec.address, port, rules.workers > 1, spec.protocol.has_value()));
         port = ListenSocket::portOf(open.fds.front());  // the one the kernel chose, if it was to choose
     }
     const auto host = spec.address.empty() ? "0.0.0.0" : spec.address;
-    open.url = std::string(schemeOf(spec.protocol)) + "://" + (host.find(':') == host.npos ? host : '[' + host + ']') + ':' +
+    open.url = schemeOf(spec) + "://" + (host.find(':') == host.npos ? host : '[' + host + ']') + ':' +
                std::to_string(port);
     checkReach(open.fds.front(), open, rules);
     return open;
@@ -145,19 +150,19 @@ OpenListener openTcp(const ListenSpec& spec, const ListenRules& rules) {
 
 OpenListener openUnix(const ListenSpec& spec, const ListenRules& rules) {
     const int fd = ListenSocket::unixPath(spec.address, socketMode, rules.socketGroup);
-    return {spec.protocol, spec.websocket, std::string(schemeOf(spec.protocol)) + "+unix:" + spec.address,
-            shared(fd, rules.workers), spec.address};
+    return {spec.protocol, spec.websocket, schemeOf(spec) + "+unix:" + spec.address, shared(fd, rules.workers), spec.address,
+            spec.tls};
 }
 
 OpenListener inherited(int fd, const ListenSpec& spec, const ListenRules& rules) {
     if (!ListenSocket::isListening(fd))
         throw std::invalid_argument("descriptor " + std::to_string(fd) + " is no listening socket");
-    const auto scheme = std::string(schemeOf(spec.protocol));
+    const auto scheme = schemeOf(spec);
     const auto port = ListenSocket::portOf(fd);
     OpenListener open{spec.protocol, spec.websocket,
                       port != 0 ? scheme + "://localhost:" + std::to_string(port)
                                 : scheme + " on descriptor " + std::to_string(fd),
-                      {}, {}};
+                      {}, {}, spec.tls};
     checkReach(fd, open, rules);
     open.fds = shared(fd, rules.workers);
     return open;
@@ -170,7 +175,10 @@ std::vector<OpenListener> openSystemd(const ListenSpec& spec, const ListenRules&
     for (const auto& [fd, name] : sockets) {
         auto its = spec;
         for (const auto& scheme : schemes)
-            if (name.starts_with(scheme.name)) its.protocol = scheme.protocol;
+            if (name.starts_with(scheme.name)) {
+                its.protocol = scheme.protocol;
+                its.tls = scheme.tls;
+            }
         all.push_back(inherited(fd, its, rules));
     }
     return all;
@@ -187,7 +195,9 @@ std::optional<WebsocketOver> parseWebsocketOver(std::string_view text) {
 
 std::optional<ListenSpec> ListenSpec::parse(std::string_view text, std::string& why) { return SpecReader(text).read(why); }
 
-std::vector<OpenListener> openListeners(const ListenSpec& spec, const ListenRules& rules) {
+namespace {
+
+std::vector<OpenListener> openAny(const ListenSpec& spec, const ListenRules& rules) {
     switch (spec.kind) {
     case ListenSpec::Kind::tcp: return {openTcp(spec, rules)};
     case ListenSpec::Kind::unixPath: return {openUnix(spec, rules)};
@@ -195,6 +205,16 @@ std::vector<OpenListener> openListeners(const ListenSpec& spec, const ListenRule
     case ListenSpec::Kind::systemd: return openSystemd(spec, rules);
     }
     return {};
+}
+
+}
+
+std::vector<OpenListener> openListeners(const ListenSpec& spec, const ListenRules& rules) {
+    auto listeners = openAny(spec, rules);
+    for (const auto& listener : listeners)
+        if (listener.tls && !rules.hasCertificate)
+            throw std::invalid_argument(listener.url + " needs a certificate: add --tls-cert FILE and --tls-key FILE");
+    return listeners;
 }
 
 }

@@ -3,6 +3,7 @@
 #include "postern/base/Text.h"
 #include "postern/main/ListenSpec.h"
 #include "postern/main/PrintConfig.h"
+#include "postern/main/Settings.h"
 #include "postern/protocol/Forwarded.h"
 #include "postern/protocol/HttpHead.h"
 #include "postern/protocol/Origin.h"
@@ -151,7 +152,7 @@ private:
         auto* group = "Where it serves";
         app_.option_defaults()->group(group);
         listen_ = add("listen", o.listen,
-                      "Where to serve; repeatable: http://HOST:PORT, http+unix:PATH, http+fd:N, the same with fcgi, scgi and uwsgi; "
+                      "Where to serve; repeatable: http://HOST:PORT, http+unix:PATH, http+fd:N, the same with https, fcgi, scgi and uwsgi; "
                       "systemd; ?websocket=no behind it switches them off there")
                       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("SPEC");
         port_ = app_.add_option("-p,--port", o.port, "Port for HTTP when there is no --listen; 0 takes a free one [8080]")
@@ -178,7 +179,18 @@ private:
         addTime("body-timeout", o.bodyTimeout, "Without a byte of a request body", "30s");
         addTime("send-timeout", o.sendTimeout, "Without the client taking a byte", "30s");
         addTime("upgrade-timeout", o.upgradeTimeout, "For a WebSocket client behind SCGI or uwsgi to be heard of", "10s");
+        addTime("tls-handshake-timeout", o.tlsHandshakeTimeout, "For a TLS handshake to be complete", "10s");
         addTime("shutdown-timeout", o.shutdownTimeout, "For work under way when told to stop", "10s");
+
+        app_.option_defaults()->group("TLS");
+        add("tls-cert", o.tlsCertificates, "Certificate for https listeners, PEM, with those up to its CA behind it; repeatable: the "
+                                           "client's host name chooses; HUP reads them anew")
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("FILE");
+        add("tls-key", o.tlsKeys, "Key of the certificate, PEM; repeatable, in the order of --tls-cert")
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("FILE");
+        add("tls-client-ca", o.tlsClientCa, "Who signs the certificates of clients, PEM")->type_name("FILE");
+        add("tls-client-certificates", o.tlsClientCertificates, "Ask clients for certificates: none, optional or required [none]")
+            ->check(CLI::IsMember({"none", "optional", "required"}));
 
         app_.option_defaults()->group("Trust");
         add("allowed-origin", o.allowedOrigins,
@@ -196,6 +208,8 @@ private:
         add("allow-gateway", o.allowedGateways,
             "Web server on another machine that may speak FastCGI, SCGI or uwsgi to us; repeatable: address or CIDR")
             ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->type_name("CIDR");
+        add("websocket-deflate", o.websocketDeflate, "Compress WebSocket messages: on; takeover refers to earlier messages [off]")
+            ->check(CLI::IsMember({"off", "on", "takeover"}));
         add("websocket-over", o.websocketOver, "WebSockets: auto finds out whether the gateway in front carries them [auto]")
             ->check(CLI::IsMember({"auto", "yes", "no"}));
 
@@ -224,7 +238,7 @@ private:
         const auto& o = result_.options;
         std::string text = app_.get_name();
         if (!o.version.empty()) text += ' ' + o.version;
-        return text + "\npostern " + frameworkVersion + " (http fastcgi scgi uwsgi cgi command-line websocket gzip)\n";
+        return text + "\npostern " + frameworkVersion + " (http https fastcgi scgi uwsgi cgi command-line websocket gzip)\n";
     }
 
     void fail(int code, const std::string& what) {
@@ -288,6 +302,7 @@ private:
                 throw CLI::ValidationError("--trusted-proxy", "'" + range + "' is no address, range or the word unix");
         for (const auto& range : o.allowedGateways)
             if (!AddressRange::parse(range)) throw CLI::ValidationError("--allow-gateway", "'" + range + "' is no address or range");
+        checkTls();
         if (o.maxVariables < 1024) throw CLI::ValidationError("--max-variables", "at least 1k");
         if (o.proxyProtocol && o.trustedProxies.empty())
             throw CLI::ValidationError("--proxy-protocol", "say by --trusted-proxy which peers send the header");
@@ -297,6 +312,32 @@ private:
         if (o.maxTarget > o.maxHead) throw CLI::ValidationError("--max-target", "a target is part of the head: at most --max-head");
         if (o.workers == 0) o.workers = std::max(1u, std::thread::hardware_concurrency());
         if (o.workers > 256) throw CLI::ValidationError("--workers", "at most 256");
+    }
+
+    void checkTls() const {
+        const auto& o = result_.options;
+        bool mayServe = !result_.listenGiven;  // sockets of systemd may be named https
+        for (const auto& text : o.listen) {
+            std::string why;
+            const auto spec = ListenSpec::parse(text, why);
+            if (spec->tls && o.tlsCertificates.empty())
+                throw CLI::ValidationError("--listen", "'" + text + "' needs a certificate: add --tls-cert FILE and --tls-key FILE");
+            if (spec->tls || spec->kind == ListenSpec::Kind::systemd) mayServe = true;
+        }
+        if (!o.tlsCertificates.empty() && !mayServe)
+            throw CLI::ValidationError("--tls-cert", "nothing uses it: serve by --listen https://HOST:PORT");
+        if (!o.tlsKeys.empty() && o.tlsKeys.size() != o.tlsCertificates.size())
+            throw CLI::ValidationError("--tls-key", "one for each --tls-cert, in the same order");
+        if (o.tlsClientCertificates != "none" && o.tlsClientCa.empty())
+            throw CLI::ValidationError("--tls-client-certificates", "say by --tls-client-ca FILE who signs them");
+        if (o.tlsClientCertificates == "none" && !o.tlsClientCa.empty())
+            throw CLI::ValidationError("--tls-client-ca", "say by --tls-client-certificates whether they are optional or required");
+        if (!checkOnly_ || o.tlsCertificates.empty()) return;
+        try {
+            const TlsServerContext readable(tlsOptions(o));
+        } catch (const std::invalid_argument& problem) {
+            throw CLI::ValidationError("--tls-cert", problem.what());
+        }
     }
 
     std::string configFor(const std::string& program) const {

@@ -39,14 +39,20 @@ struct ProgramOptions {
     Duration bodyTimeout = std::chrono::seconds(30);
     Duration sendTimeout = std::chrono::seconds(30);
     Duration upgradeTimeout = std::chrono::seconds(10);
+    Duration tlsHandshakeTimeout = std::chrono::seconds(10);
     Duration shutdownTimeout = std::chrono::seconds(10);
 
     std::vector<std::string> allowedOrigins;  ///< patterns, or "any"
     bool refuseAbsentOrigin = false;
     std::vector<std::string> trustedProxies;  ///< addresses, ranges, "unix"
     bool proxyProtocol = false;               ///< they send the PROXY protocol
+    std::vector<std::string> tlsCertificates; ///< files for https listeners; several are chosen from by the client's host name
+    std::vector<std::string> tlsKeys;         ///< in the order of the certificates; none: they are in the same files
+    std::string tlsClientCa;                  ///< file: who signs clients' certificates
+    std::string tlsClientCertificates = "none";  ///< none, optional, required
     bool trustRemoteUser = false;
     std::vector<std::string> allowedGateways; ///< addresses, ranges: web servers that may speak FastCGI, SCGI or uwsgi here
+    std::string websocketDeflate = "off";     ///< off, on, takeover: permessage-deflate where the options of a socket say nothing
     std::string websocketOver = "auto";       ///< auto, yes, no; a listen spec may say otherwise
 
     std::string logLevel = "info";            ///< debug, info, warning, error

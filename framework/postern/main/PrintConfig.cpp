@@ -56,7 +56,7 @@ public:
             std::string why;
             const auto spec = ListenSpec::parse(text, why);
             if (!spec) throw std::invalid_argument(why);
-            if (spec->kind == ListenSpec::Kind::systemd || spec->kind == ListenSpec::Kind::descriptor) continue;
+            if (spec->kind == ListenSpec::Kind::systemd || spec->kind == ListenSpec::Kind::descriptor || spec->tls) continue;
             if (spec->kind == ListenSpec::Kind::tcp && spec->port == 0)
                 throw std::invalid_argument("--print-config needs a port that stays: " + text + " takes a free one");
             routes_.push_back({*spec});

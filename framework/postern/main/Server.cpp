@@ -53,7 +53,8 @@ std::vector<OpenListener> open(const ParsedCommandLine& command) {
         specs.back().port = options.port;
     }
 
-    ListenRules rules{options.workers, options.socketGroup, !options.allowedGateways.empty() || fastCgiWebServers()};
+    const ListenRules rules{options.workers, options.socketGroup, !options.allowedGateways.empty() || fastCgiWebServers(),
+                            !options.tlsCertificates.empty()};
     std::vector<OpenListener> listeners;
     for (const auto& spec : specs)
         for (auto& listener : openListeners(spec, rules)) listeners.push_back(std::move(listener));
@@ -81,8 +82,9 @@ void printBanner(const ParsedCommandLine& command, const std::vector<OpenListene
 class Workers {
 public:
     Workers(const ParsedCommandLine& command, const Handler& handler, Log& log, Signals& signals,
-            const std::vector<OpenListener>& listeners)
+            const std::vector<OpenListener>& listeners, std::shared_ptr<const TlsSource> tls)
         : command_(command),
+          tls_(std::move(tls)),
           handlerSettings_(handlerSettings(command.options)),
           handle_([this, &handler](Exchange& exchange) { serveExchange(exchange, handlerSettings_, handler); }),
           log_(log),
@@ -114,6 +116,10 @@ private:
         if (!listener.protocol) {
             auto http = httpSettings(command_.options, log_.access(), listeners);
             if (listener.websocket) http.websocket = *listener.websocket != WebsocketOver::no;
+            if (listener.tls) {
+                http.tls = tls_;
+                http.scheme = "https";
+            }
             return http;
         }
         auto webServer = webServerSettings(command_.options, *listener.protocol, log_.access(), listeners);
@@ -168,6 +174,7 @@ private:
     }
 
     const ParsedCommandLine& command_;
+    const std::shared_ptr<const TlsSource> tls_;  // none without certificates
     const HandlerSettings handlerSettings_;
     const ExchangeHandler handle_;
     std::vector<WayIn> ways_;           // one for each listener
@@ -189,9 +196,24 @@ void removeSockets(const std::vector<OpenListener>& listeners) {
         if (!listener.unlinkAtExit.empty()) ::unlink(listener.unlinkAtExit.c_str());
 }
 
+std::shared_ptr<TlsSource> readTls(const ProgramOptions& options) {
+    if (options.tlsCertificates.empty()) return nullptr;
+    return std::make_shared<TlsSource>(std::make_shared<TlsServerContext>(tlsOptions(options)));
+}
+
+// Connections that are open go on with what they have; with bad files new ones do, too.
+void rereadTls(const ProgramOptions& options, TlsSource& tls, Log& log) {
+    try {
+        tls.replace(std::make_shared<TlsServerContext>(tlsOptions(options)));
+        log.function()(LogLevel::info, "read the TLS certificates anew");
+    } catch (const std::exception& problem) {
+        log.function()(LogLevel::error, std::string("the old TLS certificates stay in use: ") + problem.what());
+    }
+}
+
 // True: it ended because it was told to.
-bool runUntilStopped(const ProgramOptions& options, Workers& workers, const std::vector<OpenListener>& listeners, Log& log,
-                     Signals& signals) {
+bool runUntilStopped(const ProgramOptions& options, Workers& workers, const std::vector<OpenListener>& listeners, TlsSource* tls,
+                     Log& log, Signals& signals) {
     constexpr auto patience = std::chrono::seconds(1);  // beyond what the loops were granted
     auto until = TimePoint::max();
     bool stopping = false;
@@ -205,6 +227,7 @@ bool runUntilStopped(const ProgramOptions& options, Workers& workers, const std:
         switch (signals.next(until)) {
         case Signals::What::reload:
             log.reopen();
+            if (tls) rereadTls(options, *tls, log);
             break;
         case Signals::What::terminate:
             notifySystemd("STOPPING=1");
@@ -230,15 +253,16 @@ bool runUntilStopped(const ProgramOptions& options, Workers& workers, const std:
 
 int serve(const ParsedCommandLine& command, const Handler& handler, Log& log, Signals& signals) {
     raiseDescriptorLimit();
+    const auto tls = readTls(command.options);
     const auto listeners = open(command);
     dropPrivileges(command.options.user, command.options.group);
 
     bool failed = false;
     {
-        Workers workers(command, handler, log, signals, listeners);
+        Workers workers(command, handler, log, signals, listeners, tls);
         printBanner(command, listeners);
         notifySystemd("READY=1");
-        failed = !runUntilStopped(command.options, workers, listeners, log, signals);
+        failed = !runUntilStopped(command.options, workers, listeners, tls.get(), log, signals);
         if (!workers.allEnded()) {
             // A handler that computes or blocks for ever cannot be ended in good order.
             log.function()(LogLevel::error, "handlers did not end in time: the program ends without them");

@@ -47,6 +47,10 @@ HandlerSettings handlerSettings(const ProgramOptions& options) {
     HandlerSettings settings;
     settings.dev = options.dev;
     settings.maxMessage = options.maxMessage;
+    if (options.websocketDeflate != "off") {
+        auto& deflate = settings.deflate.emplace();
+        deflate.contextTakeover = deflate.peerContextTakeover = options.websocketDeflate == "takeover";
+    }
     settings.maxParameters = options.maxParameters;
     settings.origin.absent = !options.refuseAbsentOrigin;
     for (const auto& origin : options.allowedOrigins) {
@@ -62,6 +66,7 @@ HttpSettings httpSettings(const ProgramOptions& options, AccessFunction access, 
     settings.headTimeout = options.headTimeout;
     settings.idleTimeout = options.idleTimeout;
     settings.sendTimeout = options.sendTimeout;
+    settings.tlsHandshakeTimeout = options.tlsHandshakeTimeout;
     settings.maxConnections = connectionsPerListener(options, listeners);
     settings.trustedProxies = ranges(options.trustedProxies);
     settings.websocket = options.websocketOver != "no";
@@ -107,6 +112,16 @@ WebServerSettings webServerSettings(const ProgramOptions& options, CgiProtocol p
     settings.allowed = ranges(options.allowedGateways);
     if (protocol == CgiProtocol::fastCgi) settings.only = fastCgiWebServers();
     return settings;
+}
+
+TlsServerOptions tlsOptions(const ProgramOptions& options) {
+    TlsServerOptions tls;
+    for (size_t i = 0; i < options.tlsCertificates.size(); ++i)
+        tls.certificates.push_back({options.tlsCertificates[i], options.tlsKeys.empty() ? std::string() : options.tlsKeys[i]});
+    tls.clientCaFile = options.tlsClientCa;
+    if (options.tlsClientCertificates == "optional") tls.clientCertificates = ClientCertificates::optional;
+    if (options.tlsClientCertificates == "required") tls.clientCertificates = ClientCertificates::required;
+    return tls;
 }
 
 LoopOptions loopOptions(const ProgramOptions& options, LogFunction log) {

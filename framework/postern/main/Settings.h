@@ -16,6 +16,7 @@ CgiSettings cgiSettings(const ProgramOptions& options, AccessFunction access);
 WebServerSettings webServerSettings(const ProgramOptions& options, CgiProtocol protocol, AccessFunction access, size_t listeners = 1);
 /// Who may connect by FastCGI according to FCGI_WEB_SERVER_ADDRS; none if it is not set. Throws std::invalid_argument.
 std::optional<std::vector<AddressRange>> fastCgiWebServers();
+TlsServerOptions tlsOptions(const ProgramOptions& options);
 LoopOptions loopOptions(const ProgramOptions& options, LogFunction log);
 
 }

@@ -1,5 +1,7 @@
 #include "postern/protocol/Assembler.h"
 
+#include "postern/protocol/PerMessageDeflate.h"
+
 #include <algorithm>
 
 namespace postern {
@@ -8,35 +10,48 @@ namespace {
 
 FrameError error(const char* reason, CloseCode code = CloseCode::protocolError) { return {code, reason}; }
 FrameError notUtf8() { return error("text is not UTF-8", CloseCode::invalidData); }
+FrameError tooBig() { return error("message too big", CloseCode::messageTooBig); }
+
+// Compressed data that cannot be compressed is a little longer than what it stands for.
+uint64_t wireLimit(const AssemblerLimits& limits) { return limits.messageBytes + limits.messageBytes / 16 + 64; }
 
 }
 
 // What of a header depends on what came before it: one glance at (opcode, is a message open?).
 std::optional<FrameError> Assembler::accept(const FrameHeader& header) const {
-    if (header.rsv1) return error("reserved bit set");
+    const bool startsMessage = header.opcode == WebSocketOpcode::text || header.opcode == WebSocketOpcode::binary;
+    if (header.rsv1 && !(deflate_ && startsMessage)) return error("reserved bit set");
     if (role_ == Role::server && !header.mask) return error("client frame without a mask");
     if (role_ == Role::client && header.mask) return error("server frame with a mask");
     if (isControl(header.opcode)) return {};
     const bool open = insideMessage();
-    if (header.opcode == WebSocketOpcode::continuation && !open) return error("continuation of nothing");
-    if (header.opcode != WebSocketOpcode::continuation && open) return error("new message inside a fragmented one");
-    if (header.payloadLength > limits_.messageBytes - std::min<uint64_t>(message_.size(), limits_.messageBytes))
-        return error("message too big", CloseCode::messageTooBig);
+    if (!startsMessage && !open) return error("continuation of nothing");
+    if (startsMessage && open) return error("new message inside a fragmented one");
+    const bool compressed = startsMessage ? header.rsv1 : compressed_;
+    const auto room = !open ? (compressed ? wireLimit(limits_) : limits_.messageBytes)
+                            : (compressed ? wireLimit(limits_) - wireBytes_ : messageRoom());
+    if (header.payloadLength > room) return tooBig();
     if (fragments_ >= limits_.fragments) return error("too many fragments", CloseCode::policyViolation);
     return {};
 }
 
-Assembler::Step Assembler::next(std::span<char> input) {
+uint64_t Assembler::messageRoom() const { return limits_.messageBytes - messageBytes_; }
+
+Assembler::Step Assembler::next(std::span<char> input, size_t hold) {
     size_t consumed = 0;
     for (;;) {
         const auto rest = input.subspan(consumed);
         if (inFrame_) {
-            const auto size = static_cast<size_t>(std::min<uint64_t>(rest.size(), frame_.payloadLength - payloadSeen_));
-            if (auto wrong = gather(rest.first(size))) return {*wrong, consumed};
-            consumed += size;
+            switch (gather(rest, hold, consumed)) {
+            case Gathered::tooBig: return {tooBig(), consumed};
+            case Gathered::corrupt: return {error("corrupt compressed data", CloseCode::invalidData), consumed};
+            case Gathered::notUtf8: return {notUtf8(), consumed};
+            case Gathered::held: return {Held(), consumed};
+            case Gathered::all: break;
+            }
             if (payloadSeen_ < frame_.payloadLength) return {NeedMore(), consumed};
             inFrame_ = false;
-            if (frame_.fin) return finishFrame(consumed);
+            if (frame_.fin) return finishMessage(consumed);
             continue;
         }
         const auto read = readFrameHeader({rest.data(), rest.size()});
@@ -46,19 +61,27 @@ Assembler::Step Assembler::next(std::span<char> input) {
         if (auto wrong = accept(header)) return {*wrong, consumed};
 
         const bool complete = rest.size() - header.size() >= header.payloadLength;
-        if (isControl(header.opcode) || (complete && header.fin && !insideMessage())) {
+        if (isControl(header.opcode) || (complete && header.fin && !header.rsv1 && !insideMessage())) {
             if (!complete) return {NeedMore(), consumed};
             auto step = isControl(header.opcode) ? control(header, rest) : wholeMessage(header, rest);
             step.consumed += consumed;
             return step;
         }
-        if (header.opcode != WebSocketOpcode::continuation) opcode_ = header.opcode;
-        ++fragments_;
-        frame_ = header;
-        payloadSeen_ = 0;
-        inFrame_ = true;
+        begin(header);
         consumed += header.size();
     }
+}
+
+void Assembler::begin(const FrameHeader& header) {
+    if (header.opcode != WebSocketOpcode::continuation) {
+        opcode_ = header.opcode;
+        compressed_ = header.rsv1;
+    }
+    ++fragments_;
+    frame_ = header;
+    payloadSeen_ = 0;
+    wireBytes_ += header.payloadLength;
+    inFrame_ = true;
 }
 
 Assembler::Step Assembler::control(const FrameHeader& header, std::span<char> input) {
@@ -75,25 +98,74 @@ Assembler::Step Assembler::wholeMessage(const FrameHeader& header, std::span<cha
     return step;
 }
 
-std::optional<FrameError> Assembler::gather(std::span<char> piece) {
-    if (frame_.mask) applyMask(piece, *frame_.mask, static_cast<size_t>(payloadSeen_ % 4));
-    payloadSeen_ += piece.size();
-    if (opcode_ == WebSocketOpcode::text && !utf8_.feed({piece.data(), piece.size()})) return notUtf8();
-    message_.append(piece.data(), piece.size());
-    return {};
+// What has arrived of the frame's payload, and at its end what the decompressor still holds of the message.
+Assembler::Gathered Assembler::gather(std::span<char> payload, size_t hold, size_t& consumed) {
+    payload = payload.first(static_cast<size_t>(std::min<uint64_t>(payload.size(), frame_.payloadLength - payloadSeen_)));
+    if (frame_.mask && payload.size() > unmasked_)
+        applyMask(payload.subspan(unmasked_), *frame_.mask, static_cast<size_t>((payloadSeen_ + unmasked_) % 4));
+    unmasked_ = std::max(unmasked_, payload.size());
+    auto piece = std::string_view(payload.data(), payload.size());
+    size_t used = 0;
+    auto result = Gathered::all;
+    if (compressed_) {
+        if (!piece.empty() || inflating_) result = inflate(piece, hold, used);
+    } else {
+        used = std::min(piece.size(), hold - std::min(hold, message_.size()));
+        const auto before = message_.size();
+        message_.append(piece.substr(0, used));
+        result = appended(before);
+        if (result == Gathered::all && used < piece.size()) result = Gathered::held;
+    }
+    consumed += used;
+    payloadSeen_ += used;
+    unmasked_ -= used;
+    if (result == Gathered::all && compressed_ && frame_.fin && payloadSeen_ == frame_.payloadLength)
+        result = finishInflating(hold);
+    return result;
 }
 
-Assembler::Step Assembler::finishFrame(size_t consumed) {
+// One byte over the limit is asked for, to tell a message that is at the limit from one that is over it.
+Assembler::Gathered Assembler::inflate(std::string_view piece, size_t hold, size_t& consumed) {
+    const auto before = message_.size();
+    const auto room = std::min<uint64_t>(hold - std::min(hold, before), messageRoom() + 1);
+    if (room == 0) return Gathered::held;
+    const auto progress = deflate_->decompress(piece, static_cast<size_t>(room), message_);
+    consumed = progress.consumed;
+    inflating_ = progress.outputFull;
+    const auto result = appended(before);
+    if (result != Gathered::all) return result;
+    if (progress.corrupt) return Gathered::corrupt;
+    return progress.outputFull ? Gathered::held : Gathered::all;
+}
+
+Assembler::Gathered Assembler::finishInflating(size_t hold) {
+    const auto before = message_.size();
+    const auto room = std::min<uint64_t>(hold - std::min(hold, before), messageRoom() + 1);
+    if (room == 0) return Gathered::held;
+    const auto progress = deflate_->finishDecompressing(static_cast<size_t>(room), message_);
+    const auto result = appended(before);
+    if (result != Gathered::all) return result;
+    if (progress.corrupt) return Gathered::corrupt;
+    return progress.outputFull ? Gathered::held : Gathered::all;
+}
+
+Assembler::Gathered Assembler::appended(size_t before) {
+    const auto piece = std::string_view(message_).substr(before);
+    if (piece.size() > messageRoom()) return Gathered::tooBig;
+    messageBytes_ += piece.size();
+    if (opcode_ == WebSocketOpcode::text && !utf8_.feed(piece)) return Gathered::notUtf8;
+    return Gathered::all;
+}
+
+Assembler::Step Assembler::finishMessage(size_t consumed) {
     fragments_ = 0;
+    messageBytes_ = wireBytes_ = 0;
+    compressed_ = false;
     if (opcode_ == WebSocketOpcode::text && !utf8_.complete()) return {notUtf8(), consumed};
     utf8_.reset();
     return {Incoming{opcode_, true, {}}, consumed};
 }
 
-std::string Assembler::takeMessage() {
-    auto message = std::move(message_);
-    message_ = {};
-    return message;
-}
+std::string Assembler::takeMessage() { return std::exchange(message_, {}); }
 
 }

@@ -7,9 +7,12 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <variant>
 
 namespace postern {
+
+class PerMessageDeflate;
 
 struct AssemblerLimits {
     uint64_t messageBytes = 1024 * 1024;  ///< of a whole message; more is 1009
@@ -23,41 +26,64 @@ struct Incoming {
     std::span<char> payload;        ///< unmasked in place, within the bytes given to next()
 };
 
+/// So much of an unfinished message was gathered that the caller wants to see it first: takePiece(), then next() again.
+struct Held {};
+
 class Assembler {
 public:
     enum class Role { server, client };
 
-    Assembler(Role role, const AssemblerLimits& limits) : limits_(limits), role_(role) {}
+    /// `deflate` outlives it; none: compressed messages are refused.
+    Assembler(Role role, const AssemblerLimits& limits, PerMessageDeflate* deflate = nullptr)
+        : limits_(limits), deflate_(deflate), role_(role) {}
 
     struct Step {
-        std::variant<NeedMore, FrameError, Incoming> result;
+        std::variant<NeedMore, FrameError, Incoming, Held> result;
         size_t consumed = 0;  ///< bytes of the input that are used up; the payload lies among them
     };
 
     /// Looks at `input`, everything unread so far, and unmasks in it. A whole message in one frame is lent from `input`
-    /// without a copy; otherwise its bytes are gathered as they come, checked at once, and consumed. After an error the
-    /// Assembler is not to be used again.
-    Step next(std::span<char> input);
+    /// without a copy; otherwise its bytes are gathered as they come, decompressed and checked at once, and consumed.
+    /// When `hold` bytes (at least 1) of an unfinished message are gathered, it says Held and goes no further. After an
+    /// error the Assembler is not to be used again.
+    Step next(std::span<char> input, size_t hold = SIZE_MAX);
 
     /// The gathered message, after an Incoming that says `assembled`.
     std::string takeMessage();
+    /// What is gathered of the message that is not complete yet; the limit goes on counting it.
+    std::string takePiece() { return std::exchange(message_, {}); }
+    size_t gathered() const { return message_.size(); }
+    WebSocketOpcode openOpcode() const { return opcode_; }
 
     /// Inside a message: a part of it was consumed, the rest is to come.
     bool insideMessage() const { return fragments_ != 0; }
 
 private:
+    enum class Gathered { all, held, tooBig, corrupt, notUtf8 };
+
     std::optional<FrameError> accept(const FrameHeader& header) const;
-    std::optional<FrameError> gather(std::span<char> piece);
+    uint64_t messageRoom() const;
+    void begin(const FrameHeader& header);
+    Gathered gather(std::span<char> payload, size_t hold, size_t& consumed);
+    Gathered inflate(std::string_view piece, size_t hold, size_t& consumed);
+    Gathered finishInflating(size_t hold);
+    Gathered appended(size_t before);
     Step control(const FrameHeader& header, std::span<char> input);
     Step wholeMessage(const FrameHeader& header, std::span<char> input);
-    Step finishFrame(size_t consumed);
+    Step finishMessage(size_t consumed);
 
     AssemblerLimits limits_;
-    std::string message_;         // of the message being gathered
+    PerMessageDeflate* deflate_;
+    std::string message_;         // of the message being gathered: what was not taken yet
+    uint64_t messageBytes_ = 0;   // of it, all that was gathered
+    uint64_t wireBytes_ = 0;      // of it, in the frames so far
     size_t fragments_ = 0;        // frames of it seen; 0: no message is open
     uint64_t payloadSeen_ = 0;    // of the frame being gathered
+    size_t unmasked_ = 0;         // bytes behind those which are unmasked already
     FrameHeader frame_;           // whose payload is being gathered, when inFrame_
     bool inFrame_ = false;
+    bool compressed_ = false;     // the open message
+    bool inflating_ = false;      // the decompressor may have more to give, though it has all its input
     WebSocketOpcode opcode_ = WebSocketOpcode::text;  // of the open message
     Utf8Validator utf8_;
     Role role_;

@@ -20,4 +20,24 @@ std::string writeClose(uint16_t code, std::string_view reason) {
     return payload.append(utf8Prefix(reason, maxCloseReason));
 }
 
+std::string_view describeCloseCode(unsigned code) {
+    switch (static_cast<CloseCode>(code)) {
+    case CloseCode::normal: return "normal closure";
+    case CloseCode::goingAway: return "going away";
+    case CloseCode::protocolError: return "protocol error";
+    case CloseCode::unsupportedData: return "unsupported data";
+    case CloseCode::noStatus: return "no status code";
+    case CloseCode::abnormal: return "abnormal closure";
+    case CloseCode::invalidData: return "invalid data";
+    case CloseCode::policyViolation: return "policy violation";
+    case CloseCode::messageTooBig: return "message too big";
+    case CloseCode::mandatoryExtension: return "an extension is missing";
+    case CloseCode::internalError: return "internal error";
+    case CloseCode::serviceRestart: return "service restart";
+    case CloseCode::tryAgainLater: return "try again later";
+    case CloseCode::badGateway: return "bad gateway";
+    }
+    return code >= 4000 && code <= 4999 ? "private use" : code >= 3000 && code <= 3999 ? "registered use" : "unknown";
+}
+
 }

@@ -32,6 +32,9 @@ constexpr bool isValidCloseCode(unsigned code) {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 }
 
+/// A few words on what a code means (RFC 6455 §7.4.1).
+std::string_view describeCloseCode(unsigned code);
+
 /// What a close frame says.
 struct CloseReason {
     uint16_t code = static_cast<uint16_t>(CloseCode::noStatus);

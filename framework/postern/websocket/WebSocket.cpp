@@ -2,6 +2,7 @@
 
 #include "postern/base/Utf8.h"
 #include "postern/websocket/WebSocketCore.h"
+#include "postern/websocket/WebSocketEvents.h"
 
 #include <exception>
 #include <stdexcept>
@@ -16,7 +17,7 @@ void checkControl(std::string_view payload) {
 
 }
 
-WebSocket::WebSocket(WebSocketCore* core) : core_(core), exceptions_(std::uncaught_exceptions()) {}
+WebSocket::WebSocket(WebSocketCore* core) : core_(core), exceptions_(std::uncaught_exceptions()) { core->addHandle(); }
 
 WebSocket::WebSocket(WebSocket&& other) noexcept
     : core_(std::exchange(other.core_, nullptr)), exceptions_(std::uncaught_exceptions()) {}
@@ -37,9 +38,9 @@ void WebSocket::release() noexcept {
     std::exchange(core_, nullptr)->release(failing ? CloseCode::internalError : CloseCode::normal);
 }
 
-WebSocket WebSocket::overStream(std::unique_ptr<ByteStream> stream, const WebSocketOptions& options, std::string protocol) {
+WebSocket WebSocket::overStream(std::unique_ptr<ByteStream> stream, const WebSocketOptions& options, Established established) {
     options.check();
-    return WebSocket(new WebSocketCore(std::move(stream), Assembler::Role::server, options, std::move(protocol)));
+    return WebSocket(new WebSocketCore(std::move(stream), options, std::move(established)));
 }
 
 WebSocketCore& WebSocket::core() {
@@ -56,10 +57,45 @@ bool WebSocket::waitForNextMessage(Duration time) { return core().waitForMessage
 bool WebSocket::waitForNextMessageWouldBlock() { return core().wouldBlock(); }
 bool WebSocket::isMessageBuffered() { return core().isBuffered(); }
 
+MessageReader WebSocket::recvStream(Deadline deadline) {
+    const auto kind = core().beginReading(deadline);
+    return kind ? MessageReader(core(), *kind) : MessageReader();
+}
+
+namespace {
+
+std::string receive(WebSocket& socket, WebSocketOpcode kind, Deadline deadline) {
+    const auto message = socket.recv(deadline);
+    if (!message) throw WebSocketClosed("the WebSocket is closed");
+    if (message.opcode == kind) return message.toString();
+    socket.close(CloseCode::unsupportedData, kind == WebSocketOpcode::text ? "text only" : "binary only");
+    throw WrongMessageKind(kind == WebSocketOpcode::text ? "a binary message where text was expected"
+                                                         : "a text message where bytes were expected");
+}
+
+}
+
+std::string WebSocket::receiveText(Deadline deadline) { return receive(*this, WebSocketOpcode::text, deadline); }
+std::string WebSocket::receiveBinary(Deadline deadline) { return receive(*this, WebSocketOpcode::binary, deadline); }
+bool WebSocket::waitForData(Duration time) { return core().waitForMessage(core().loop().in(time)) && core().hasMessage(); }
+bool WebSocket::waitForData() { return core().waitForMessage(Deadline::never()) && core().hasMessage(); }
+bool WebSocket::dataAvailableForRead() { return core_ && core_->isBuffered() && core_->hasMessage(); }
+
 void WebSocket::send(std::string_view text) { core().send(WebSocketOpcode::text, text); }
 void WebSocket::send(ByteView bytes) { core().send(WebSocketOpcode::binary, asText(bytes)); }
+
+void WebSocket::send(std::string_view text, bool compress) {
+    core().send(WebSocketOpcode::text, text, compress ? WebSocketCore::Compress::yes : WebSocketCore::Compress::no);
+}
+
+void WebSocket::send(ByteView bytes, bool compress) {
+    core().send(WebSocketOpcode::binary, asText(bytes), compress ? WebSocketCore::Compress::yes : WebSocketCore::Compress::no);
+}
+
 bool WebSocket::trySend(std::string_view text) { return core_ && core_->trySend(WebSocketOpcode::text, text); }
 bool WebSocket::trySend(ByteView bytes) { return core_ && core_->trySend(WebSocketOpcode::binary, asText(bytes)); }
+MessageWriter WebSocket::sendStream(WebSocketOpcode kind) { return sendStream(kind, true); }
+MessageWriter WebSocket::sendStream(WebSocketOpcode kind, bool compress) { return MessageWriter(core(), kind, compress); }
 Sender WebSocket::sender() { return Sender(core().link()); }
 
 void WebSocket::ping(std::string_view payload) {
@@ -73,13 +109,46 @@ void WebSocket::pong(std::string_view payload) {
 }
 
 Duration WebSocket::roundTrip(Deadline deadline) { return core().measureRoundTrip(deadline); }
-void WebSocket::onpong(std::function<void(std::string_view)> callback) { core().onPong(std::move(callback)); }
 
 void WebSocket::setHeartbeat(Duration interval, std::string message) {
     checkControl(message);
     if (interval < Duration::zero()) throw std::invalid_argument("a heartbeat interval is not negative");
     core().setHeartbeat(interval, std::move(message));
 }
+
+// ── Events ──
+
+void WebSocket::setOpen(std::function<void(WebSocket&)> callback) {
+    auto& events = core().events();
+    events.openDue = callback != nullptr;
+    events.open = std::move(callback);
+    core().eventsChanged();
+}
+
+void WebSocket::setText(std::function<void(WebSocket&, const Message&)> callback) {
+    core().events().text = std::move(callback);
+    core().eventsChanged();
+}
+
+void WebSocket::setBinary(std::function<void(WebSocket&, const Message&)> callback) {
+    core().events().binary = std::move(callback);
+    core().eventsChanged();
+}
+
+void WebSocket::setPing(std::function<void(WebSocket&, std::string_view)> callback) { core().events().ping = std::move(callback); }
+void WebSocket::setPong(std::function<void(WebSocket&, std::string_view)> callback) { core().events().pong = std::move(callback); }
+
+void WebSocket::setError(std::function<void(WebSocket&, const std::exception&)> callback) {
+    core().events().error = std::move(callback);
+    core().eventsChanged();
+}
+
+void WebSocket::setClose(std::function<void(WebSocket&, const CloseEvent&)> callback) {
+    core().events().close = std::move(callback);
+    core().eventsChanged();
+}
+
+// ── The end ──
 
 void WebSocket::close(uint16_t code, std::string_view reason) {
     if (!isValidCloseCode(code)) throw std::invalid_argument("a close frame cannot carry the code " + std::to_string(code));
@@ -99,6 +168,18 @@ uint16_t WebSocket::closeCode() const { return core_ ? core_->closeCode() : stat
 std::string_view WebSocket::closeReason() const { return core_ ? std::string_view(core_->closeReason()) : std::string_view(); }
 bool WebSocket::wasClean() const { return core_ && core_->wasClean(); }
 std::string_view WebSocket::protocol() const { return core_ ? std::string_view(core_->protocol()) : std::string_view(); }
+
+bool WebSocket::compresses() const { return core_ && core_->compresses(); }
+
+std::string WebSocket::closeReasonString() const {
+    const auto reason = closeReason();
+    return std::string(reason.empty() ? describeCloseCode(closeCode()) : reason);
+}
+
+const UpgradeRequest& WebSocket::request() const {
+    if (!core_ || !core_->request()) throw std::logic_error("this WebSocket keeps no request");
+    return *core_->request();
+}
 
 std::string_view truncateControlPayload(std::string_view payload) { return utf8Prefix(payload, maxControlPayload); }
 

@@ -3,12 +3,18 @@
 #include "postern/base/Bytes.h"
 #include "postern/base/Errors.h"
 #include "postern/base/Time.h"
+#include "postern/websocket/CloseEvent.h"
+#include "postern/websocket/Established.h"
 #include "postern/websocket/Message.h"
+#include "postern/websocket/MessageReader.h"
+#include "postern/websocket/MessageWriter.h"
 #include "postern/websocket/Sender.h"
+#include "postern/websocket/UpgradeRequest.h"
 #include "postern/websocket/WebSocketOptions.h"
 
 #include <charconv>
 #include <concepts>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,12 +23,25 @@
 namespace postern {
 
 class ByteStream;
+struct WebSocketEvents;
 
 /// A message could not be sent because the socket is closing or closed. A handler may let it pass: it is not logged as
 /// an error.
 class WebSocketClosed : public Disconnected {
 public:
     using Disconnected::Disconnected;
+};
+
+/// What onerror is told when the socket broke: the peer broke a rule, or the line did.
+class WebSocketFailure : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+/// The peer sent a message of the other kind than receiveText() or receiveBinary() takes.
+class WrongMessageKind : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
 };
 
 /// readyState() has the numbers of the browsers' API.
@@ -34,9 +53,10 @@ concept Number = std::floating_point<T> || (std::integral<T> && !std::same_as<T,
 /// One end of a WebSocket (RFC 6455): a movable handle. A handler may keep it, or move it to another fiber or owner and
 /// return.
 ///
-/// All calls belong to the loop's thread; other threads use a sender(). One fiber receives at a time, any fiber may send
-/// or close meanwhile. Pings are answered by themselves, whoever is waiting for what. When the handle is destroyed the
-/// socket closes with 1000, or with 1011 if an exception is on its way; its goodbye does not keep anybody waiting.
+/// All calls belong to the loop's thread; other threads use a sender() or a ThreadWebSocket. One fiber receives at a time,
+/// any fiber may send or close meanwhile. Pings are answered by themselves, whoever is waiting for what. When the handle is
+/// destroyed the socket closes with 1000, or with 1011 if an exception is on its way; its goodbye does not keep anybody
+/// waiting. A socket with callbacks, of which nobody ever received, lives on without its handle.
 /// Calls that wait throw Cancelled when their fiber is cancelled.
 class WebSocket {
 public:
@@ -59,6 +79,19 @@ public:
     bool waitForNextMessageWouldBlock();
     /// Would recv() return without reading anything at all?
     bool isMessageBuffered();
+    /// The next data message as a stream, which is false when there will be none: for messages larger than memory. It is
+    /// to be read to its end, skipped or destroyed before the next is received.
+    MessageReader recvStream(Deadline deadline = Deadline::never());
+
+    /// The next message, which must be text: a binary one closes the socket with 1003 and throws WrongMessageKind. Throws
+    /// WebSocketClosed when there is none, TimedOut.
+    std::string receiveText(Deadline deadline = Deadline::never());
+    std::string receiveBinary(Deadline deadline = Deadline::never());
+    /// Waits for a message. False: the time is over, or there will be none.
+    bool waitForData(Duration time);
+    bool waitForData();
+    /// Is there a message that recv() would return at once?
+    bool dataAvailableForRead();
 
     // ── Sending ──
 
@@ -69,6 +102,9 @@ public:
     void send(const std::string& text) { send(std::string_view(text)); }
     /// Sends a binary message.
     void send(ByteView bytes);
+    /// With permessage-deflate: compressed however short it is, or not at all; without the word the options decide.
+    void send(std::string_view text, bool compress);
+    void send(ByteView bytes, bool compress);
     /// Sends a number as text: 42, 2.5.
     template <Number T>
     void send(T number) {
@@ -78,6 +114,10 @@ public:
     /// As send(), but where that would wait or throw, it returns false and sends nothing.
     [[nodiscard]] bool trySend(std::string_view text);
     [[nodiscard]] bool trySend(ByteView bytes);
+    /// A message sent piece by piece. Other messages wait until it is finished; pings and pongs do not.
+    /// Throws WebSocketClosed, Disconnected.
+    MessageWriter sendStream(WebSocketOpcode kind = WebSocketOpcode::text);
+    MessageWriter sendStream(WebSocketOpcode kind, bool compress);
     /// For any thread, at any time.
     Sender sender();
 
@@ -88,10 +128,74 @@ public:
     void pong(std::string_view payload = {});
     /// Sends a ping and waits for its pong. Throws TimedOut, WebSocketClosed. One at a time.
     Duration roundTrip(Deadline deadline = Deadline::never());
-    /// Called for the pong to a ping() of ours, on a fiber of its own.
-    void onpong(std::function<void(std::string_view payload)> callback);
     /// Changes the heartbeat from now on; an interval of 0 ends it.
     void setHeartbeat(Duration interval, std::string message = {});
+
+    // ── Events ──
+    //
+    // Callbacks, with or without a WebSocket& as their first argument. Those of one socket are called one after the other, in
+    // order, on a fiber of their own: they may wait, send and close. Once a handler has called recv() (or waits for a message)
+    // they are called from there instead, before it returns. An exception in one goes to onerror, and without that to the log,
+    // and closes with 1011. Set them again to replace them, nullptr removes them.
+
+    /// Once, before everything else.
+    template <typename Callback>
+    void onopen(Callback callback) {
+        setOpen(adapt<>(std::move(callback)));
+    }
+    /// For messages the callback can take: of text (std::string_view), of bytes (ByteView), or both (const Message&).
+    template <typename Callback>
+    void onmessage(Callback callback) {
+        constexpr bool takesMessage = takes<Callback, const Message&>;
+        constexpr bool takesText = takes<Callback, std::string_view>, takesBytes = takes<Callback, ByteView>;
+        static_assert(takesMessage || takesText || takesBytes, "a message is a std::string_view, a ByteView or a const Message&");
+        if constexpr (takesMessage) {
+            setText(adapt<const Message&>(callback));
+            setBinary(adapt<const Message&>(std::move(callback)));
+        } else {
+            if constexpr (takesText) ontextmessage(callback);
+            if constexpr (takesBytes) onbinarymessage(std::move(callback));
+        }
+    }
+    void onmessage(std::nullptr_t) {
+        setText(nullptr);
+        setBinary(nullptr);
+    }
+    template <typename Callback>
+    void ontextmessage(Callback callback) {
+        if constexpr (std::same_as<Callback, std::nullptr_t>) setText(nullptr);
+        else
+            setText([call = adapt<std::string_view>(std::move(callback))](WebSocket& socket, const Message& message) {
+                call(socket, message.textData());
+            });
+    }
+    template <typename Callback>
+    void onbinarymessage(Callback callback) {
+        if constexpr (std::same_as<Callback, std::nullptr_t>) setBinary(nullptr);
+        else
+            setBinary([call = adapt<ByteView>(std::move(callback))](WebSocket& socket, const Message& message) {
+                call(socket, message.data());
+            });
+    }
+    /// The payload of a ping, which is answered already, and of the pong to a ping() of ours: a std::string_view.
+    template <typename Callback>
+    void onping(Callback callback) {
+        setPing(adapt<std::string_view>(std::move(callback)));
+    }
+    template <typename Callback>
+    void onpong(Callback callback) {
+        setPong(adapt<std::string_view>(std::move(callback)));
+    }
+    /// A const std::exception&: what another callback threw, or a WebSocketFailure just before onclose.
+    template <typename Callback>
+    void onerror(Callback callback) {
+        setError(adapt<const std::exception&>(std::move(callback)));
+    }
+    /// A const CloseEvent&: once, after everything else.
+    template <typename Callback>
+    void onclose(Callback callback) {
+        setClose(adapt<const CloseEvent&>(std::move(callback)));
+    }
 
     // ── The end ──
 
@@ -104,21 +208,50 @@ public:
 
     ReadyState readyState() const;
     bool isOpen() const { return readyState() == ReadyState::open; }
+    bool connected() const { return isOpen(); }
     /// What the peer said when it closed; 1005: no code, 1006: the line broke or was cut.
     uint16_t closeCode() const;
     std::string_view closeReason() const;
     /// Both sides have sent their close frames.
     bool wasClean() const;
+    /// The reason, or what the code means where there is none.
+    std::string closeReasonString() const;
     /// The subprotocol that was agreed on, or empty.
     std::string_view protocol() const;
+    /// Is permessage-deflate in use?
+    bool compresses() const;
+    /// What the client asked for when it opened the socket. Throws std::logic_error on a client's end, and without
+    /// WebSocketOptions::keepRequest.
+    const UpgradeRequest& request() const;
 
     /// For those who carry WebSockets over a stream of their own: the handshake is done. The stream's loop is the socket's.
     static WebSocket overStream(std::unique_ptr<ByteStream> stream, const WebSocketOptions& options,
-                                std::string protocol = {});
+                                Established established = {});
     /// For a line that may lead nowhere: pings, and cuts it unless a byte came `within` that time; the log then says why.
     void demandSignOfLife(Duration within, std::string why);
 
 private:
+    friend class WebSocketCore;
+
+    template <typename Callback, typename... Arguments>
+    static constexpr bool takes =
+        std::invocable<Callback&, Arguments...> || std::invocable<Callback&, WebSocket&, Arguments...>;
+
+    template <typename... Arguments, typename Callback>
+    static std::function<void(WebSocket&, Arguments...)> adapt(Callback callback) {
+        if constexpr (std::same_as<Callback, std::nullptr_t>) return nullptr;
+        else if constexpr (std::invocable<Callback&, WebSocket&, Arguments...>) return callback;
+        else
+            return [callback = std::move(callback)](WebSocket&, Arguments... arguments) mutable { callback(arguments...); };
+    }
+    void setOpen(std::function<void(WebSocket&)> callback);
+    void setText(std::function<void(WebSocket&, const Message&)> callback);
+    void setBinary(std::function<void(WebSocket&, const Message&)> callback);
+    void setPing(std::function<void(WebSocket&, std::string_view)> callback);
+    void setPong(std::function<void(WebSocket&, std::string_view)> callback);
+    void setError(std::function<void(WebSocket&, const std::exception&)> callback);
+    void setClose(std::function<void(WebSocket&, const CloseEvent&)> callback);
+
     explicit WebSocket(WebSocketCore* core);
     WebSocketCore& core();
     void release() noexcept;

@@ -1,27 +1,56 @@
 #include "postern/websocket/WebSocketCore.h"
 
+#include "postern/websocket/WebSocket.h"
+
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <new>
+#include <stdexcept>
 
 namespace postern {
 
-WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, Assembler::Role role, const WebSocketOptions& options,
-                             std::string protocol)
+namespace {
+
+// So much of a message is gathered before somebody asks for all of it.
+constexpr size_t pieceSize = 64 * 1024;
+
+// Counted while it lives.
+class Count {
+public:
+    explicit Count(unsigned& counter) : counter_(counter) { ++counter_; }
+    Count(const Count&) = delete;
+    Count& operator=(const Count&) = delete;
+    ~Count() { --counter_; }
+
+private:
+    unsigned& counter_;
+};
+
+}
+
+WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, const WebSocketOptions& options, Established established)
     : Drainable([](Drainable& self, How how) { static_cast<WebSocketCore&>(self).drainNow(how); }),
       Deferred([](Deferred& self) { static_cast<WebSocketCore&>(self).settle(); }),
       loop_(stream->loop()),
       gate_(loop_.gate()),
       stream_(std::move(stream)),
-      assembler_(role, {options.maxMessage ? options.maxMessage : defaultMaxMessage, options.maxFragments}),
+      isClient_(established.isClient),
+      deflate_(established.deflate ? std::make_unique<PerMessageDeflate>(*established.deflate,
+                                                                        options.deflate.value_or(DeflateOptions()), !isClient_,
+                                                                        loop_.local<DeflatePool>())
+                                   : nullptr),
+      assembler_(isClient_ ? Assembler::Role::client : Assembler::Role::server,
+                 {options.maxMessage ? options.maxMessage : defaultMaxMessage, options.maxFragments}, deflate_.get()),
       timer_(loop_.timers(), [](Timer& timer) { static_cast<WebSocketCore*>(timer.owner())->timePassed(); }, this),
       pingInterval_(options.pingInterval),
       pingGrace_(options.pingGrace),
       closeTimeout_(options.closeTimeout),
       pingMessage_(options.pingMessage),
       lastPing_(loop_.now()),
-      protocol_(std::move(protocol)),
+      request_(std::move(established.request)),
+      protocol_(std::move(established.protocol)),
+      fragmentSize_(options.fragmentSize),
       overflow_(options.overflow),
       overflowCode_(options.overflowCode),
       maxQueued_(options.maxQueued) {
@@ -41,31 +70,61 @@ WebSocketCore::~WebSocketCore() {
 }
 
 void WebSocketCore::release(CloseCode code) {
-    // Once the loop is gone there is no stream either, and nothing below looks for it.
-    if (Loop::currentOrNull() != &loop_ && gate_->post([this, code] { release(code); })) return;
+    if (Loop::currentOrNull() != &loop_) {
+        if (gate_->post([this, code] { release(code); })) return;
+        events_.reset();  // the loop is gone: there is no stream either, and nobody to tell
+    }
+    if (--handles_ > 0) return;
+    if (code == CloseCode::normal && isOpen() && livesForEvents()) return loop_.defer(*this);
     returnLent();
     try {
         if (!closeSent_ && stream_) startClose(static_cast<uint16_t>(code), code == CloseCode::normal ? "" : "internal error");
     } catch (const std::bad_alloc&) {
         abort();
     }
-    released_ = true;
+    if (eventsDue()) return loop_.defer(*this);
     dropStreamWhenUnused();
-    if (!stream_) delete this;
+    deleteWhenUnused();
+}
+
+bool WebSocketCore::deleteWhenUnused() {
+    if (stream_ || handles_ > 0 || writers_ > 0 || eventsDue()) return false;
+    delete this;
+    return true;
 }
 
 // ── Receiving ──
 
-// Handles what has arrived, up to the next data message.
+// What is worth to be gathered of a message before it goes on.
+size_t WebSocketCore::hold() const {
+    if (closeSent_ || reading_ != Reading::whole) return pieceSize;
+    return waitingForWhole_ > 0 || tellsMessages() ? SIZE_MAX : pieceSize;
+}
+
+// Handles what has arrived, up to the next data message, or to a piece of one that is enough for now.
 WebSocketCore::Arrived WebSocketCore::advance() {
     if (isEnded()) return Arrived::end;
     if (ready_) return Arrived::message;
     returnLent();
-    while (!isEnded() && !stream_->unread().empty()) {
-        const auto step = assembler_.next(stream_->unread());
-        if (std::holds_alternative<NeedMore>(step.result)) {
+    const auto arrived = takeIn();
+    if (pingWaits_) answerPing();
+    if (isEnded()) return Arrived::end;
+    return ready_ ? Arrived::message : arrived;
+}
+
+WebSocketCore::Arrived WebSocketCore::takeIn() {
+    while (!isEnded() && !ready_) {
+        if (events_ && events_->controls && events_->controls->size() >= WebSocketEvents::maxControls) return Arrived::piece;
+        const bool dropping = closeSent_ || reading_ == Reading::skipping;
+        if (held_ && !dropping && assembler_.gathered() >= hold()) return Arrived::piece;
+        if (!held_ && stream_->unread().empty()) break;
+        const auto step = assembler_.next(stream_->unread(), hold());
+        held_ = std::holds_alternative<Held>(step.result);
+        if (held_ || std::holds_alternative<NeedMore>(step.result)) {
             stream_->consume(step.consumed);
-            break;
+            if (dropping) assembler_.takePiece();
+            if (!held_) break;
+            continue;
         }
         if (const auto* error = std::get_if<FrameError>(&step.result)) {
             fail(error->code, error->reason);
@@ -75,19 +134,17 @@ WebSocketCore::Arrived WebSocketCore::advance() {
         if (isControl(frame.opcode)) {
             handleControl(frame);
             if (stream_) stream_->consume(step.consumed);
-        } else if (closeSent_) {
+        } else if (dropping) {
             if (frame.assembled) assembler_.takeMessage();
-            stream_->consume(step.consumed);  // too late: nobody waits for messages any more
+            stream_->consume(step.consumed);
+            reading_ = Reading::whole;
         } else {
             ready_ = frame;
             lentBytes_ = step.consumed;
             if (frame.assembled) stream_->consume(std::exchange(lentBytes_, 0));
-            break;
         }
     }
-    if (pingWaits_) answerPing();
-    if (isEnded()) return Arrived::end;
-    return ready_ ? Arrived::message : Arrived::nothing;
+    return Arrived::nothing;
 }
 
 // Gives the memory of the last message back, or to the Message that still looks at it.
@@ -106,7 +163,11 @@ void WebSocketCore::wakeWaiters() {
 }
 
 void WebSocketCore::settle() {
-    if (std::exchange(waitersToWake_, false)) changed_.notifyAll();
+    if (std::exchange(waitersToWake_, false)) {
+        changed_.notifyAll();
+        turn_.notifyAll();
+    }
+    if (eventsDue()) startEvents();
     pump();
 }
 
@@ -125,24 +186,37 @@ void WebSocketCore::receiveAll() {
             returnLent();
             stream_->consume(stream_->unread().size());
             if (stream_->broken() || (stream_->ended() && stream_->isSendingFinished())) return lineGone();
-            if (stream_->ended()) return stream_->onSent([](void* self) { static_cast<WebSocketCore*>(self)->pump(); }, this);
+            if (stream_->ended()) {
+                stream_->finishSending();
+                return stream_->onSent([](void* self) { static_cast<WebSocketCore*>(self)->pump(); }, this);
+            }
         } else {
-            if (advance() == Arrived::message) return changed_.notifyAll();  // the last thing: they may go on at once
+            const auto arrived = advance();
+            if (arrived == Arrived::message || arrived == Arrived::piece) {
+                // The last thing: they may go on at once.
+                if (eventsDue()) return startEvents();
+                return changed_.notifyAll();
+            }
             if (finishing_) continue;
             if (stream_->ended() || stream_->broken()) {
                 failed_ = true;  // without a close frame: 1006
                 return lineGone();
             }
+            if (waitingForPiece_ > 0 && assembler_.insideMessage()) wakeWaiters();
         }
         if (!stream_->startReceive([](void* self) { static_cast<WebSocketCore*>(self)->pump(); }, this)) return;
     }
 }
 
 bool WebSocketCore::waitForMessage(Deadline deadline) {
+    if (reading_ == Reading::pieces) throw std::logic_error("a message is being read as a stream");
+    pulling_ = pulling_ || !events_ || !events_->running;
+    const Count waiting(waitingForWhole_);
     for (;;) {
+        tellControls();
         if (ready_ || isEnded()) return true;
         pump();
-        if (ready_ || isEnded()) return true;
+        if (ready_ || isEnded() || (events_ && events_->hasControls())) continue;
         const auto wake = changed_.wait(deadline);
         if (wake == Wake::timedOut && !ready_ && !isEnded()) return false;
         if (wake == Wake::cancelled) throw Cancelled();
@@ -151,19 +225,89 @@ bool WebSocketCore::waitForMessage(Deadline deadline) {
 
 Message WebSocketCore::recv(Deadline deadline) {
     if (!waitForMessage(deadline)) throw TimedOut("no WebSocket message in time");
-    if (!ready_) return Message(peerCode_, peerReason_);
+    if (!ready_) {
+        tellEnd();
+        return Message(peerCode_, peerReason_);
+    }
+    if (!events_) return takeReady();
+    Message message = takeReady();
+    tellMessage(message);
+    return message;
+}
+
+Message WebSocketCore::takeReady() {
     const Incoming incoming = *std::exchange(ready_, std::nullopt);
     if (!changed_.empty()) loop_.defer(*this);  // others wait for what comes behind it
     if (incoming.assembled) return Message(incoming.opcode, assembler_.takeMessage());
     return Message(incoming.opcode, {incoming.payload.data(), incoming.payload.size()}, *this);
 }
 
-bool WebSocketCore::isBuffered() { return advance() != Arrived::nothing; }
+bool WebSocketCore::isBuffered() {
+    const Count waiting(waitingForWhole_);
+    const auto arrived = advance();
+    return arrived == Arrived::message || arrived == Arrived::end;
+}
 
 bool WebSocketCore::wouldBlock() {
-    if (advance() != Arrived::nothing) return false;
+    if (isBuffered()) return false;
+    const Count waiting(waitingForWhole_);
     pump();
     return !ready_ && !isEnded();
+}
+
+// ── Receiving in pieces ──
+
+std::optional<WebSocketOpcode> WebSocketCore::beginReading(Deadline deadline) {
+    if (reading_ == Reading::pieces) throw std::logic_error("a message is being read as a stream");
+    pulling_ = pulling_ || !events_ || !events_->running;
+    const auto begun = [this] { return ready_ || (reading_ == Reading::whole && assembler_.insideMessage()); };
+    const Count waiting(waitingForPiece_);
+    for (;;) {
+        tellControls();
+        if (begun()) break;
+        if (isEnded()) {
+            tellEnd();
+            return {};
+        }
+        pump();
+        if (!begun() && !isEnded()) throwUnlessReady(changed_.wait(deadline));
+    }
+    reading_ = Reading::pieces;
+    return ready_ ? ready_->opcode : assembler_.openOpcode();
+}
+
+std::string WebSocketCore::readPiece(Deadline deadline, bool& last) {
+    const Count waiting(waitingForPiece_);
+    for (;;) {
+        tellControls();
+        if (ready_ || isPiece()) break;
+        if (isEnded()) {
+            reading_ = Reading::whole;
+            throw WebSocketClosed("the WebSocket closed within a message");
+        }
+        pump();
+        if (!ready_ && !isPiece() && !isEnded()) throwUnlessReady(changed_.wait(deadline));
+    }
+    loop_.defer(*this);  // there is room for more
+    last = ready_.has_value();
+    if (!last) return assembler_.takePiece();
+    reading_ = Reading::whole;
+    const Message message = takeReady();
+    return message.toString();
+}
+
+void WebSocketCore::skipRest() {
+    if (reading_ != Reading::pieces) return;
+    reading_ = ready_ ? Reading::whole : Reading::skipping;
+    forgetMessage();
+    loop_.defer(*this);
+}
+
+// What was not taken yet is not wanted any more.
+void WebSocketCore::forgetMessage() {
+    assembler_.takePiece();
+    if (!std::exchange(ready_, std::nullopt)) return;
+    if (!lent_) returnLent();
 }
 
 void WebSocketCore::handleControl(const Incoming& frame) {
@@ -172,6 +316,7 @@ void WebSocketCore::handleControl(const Incoming& frame) {
     if (frame.opcode == WebSocketOpcode::pong) return handlePong(payload);
     pong_.assign(payload);
     pingWaits_ = true;
+    noteControl(true, payload);
 }
 
 // Of several pings that arrived together the last is answered (RFC 6455 §5.5.3), and none before the peer reads again.
@@ -208,7 +353,7 @@ void WebSocketCore::handlePong(std::string_view payload) {
     if (pings_.empty()) pings_ = {};
     if (!own) return;
     wakeWaiters();
-    if (onPong_) loop_.spawn([callback = onPong_, text = std::string(payload)] { callback(text); });
+    noteControl(false, payload);
 }
 
 void WebSocketCore::handleClose(std::string_view payload) {
@@ -244,13 +389,8 @@ void WebSocketCore::startClose(uint16_t code, std::string_view reason) {
     queueControl(WebSocketOpcode::close, writeClose(code, reason));
     stream_->releaseWriters();
     timer_.set(loop_.in(closeTimeout_).at());
-    if (ready_) {
-        // What was not taken yet is not wanted any more.
-        if (ready_->assembled) assembler_.takeMessage();
-        ready_.reset();
-        if (!lent_) returnLent();
-    }
-    loop_.defer(*this);
+    forgetMessage();
+    wakeWaiters();
 }
 
 void WebSocketCore::close(uint16_t code, std::string_view reason) {
@@ -272,11 +412,12 @@ void WebSocketCore::abort() {
     lineGone();
 }
 
-// The last frame is queued. The server ends its side first and reads on, so that a reset does not eat that frame.
+// The last frame is queued. The server ends its side first and reads on, so that a reset does not eat that frame; a client
+// waits for that (RFC 6455 §7.1.1), unless it has nothing to expect from its peer any more.
 void WebSocketCore::finishLine() {
     finishing_ = true;
     timer_.set(loop_.in(closeTimeout_).at());
-    stream_->finishSending();
+    if (!isClient_ || failed_) stream_->finishSending();
     stream_->releaseWriters();
     wakeWaiters();
 }
@@ -290,17 +431,19 @@ void WebSocketCore::lineGone() {
     failed_ = failed_ || !closeReceived_;
     wakeWaiters();
     dropStreamWhenUnused();
-    if (!stream_ && released_) delete this;
+    deleteWhenUnused();
 }
 
 // Closes the line once it is over and no fiber is inside one of its calls.
 void WebSocketCore::dropStreamWhenUnused() {
-    if (!stream_ || writers_ > 0 || !finishing_) return;
+    if (!stream_ || writers_ > 0 || !finishing_ || eventsDue()) return;
     const bool bothEnded = stream_->ended() && stream_->isSendingFinished();
     const bool over = gone_ || stream_->broken() || bothEnded || !timer_.isSet();
     if (!over || stream_->isReceiving()) return;
     returnLent();
     stream_.reset();
+    assembler_ = Assembler(Assembler::Role::server, {});
+    deflate_.reset();
     timer_.remove();
     Drainable::unlink();
 }
@@ -363,6 +506,7 @@ void WebSocketCore::beat() {
     }
     if (now >= lastPing_ + pingInterval_) {
         lastPing_ = now;
+        if (deflate_ && !std::exchange(sentSinceBeat_, false)) deflate_->rest();
         if (!stream_->isAboveHighWater()) sendPing(pingMessage_, false);
     }
     if (silent) timer_.set(now + pingInterval_);

@@ -3,7 +3,10 @@
 //
 // It is driven by what arrives: bytes are received without a fiber, control frames are answered at once, and at most one
 // data message is kept ready. Calls that wait (recv, close, …) wait for `changed_`. Receiving pauses while a message is
-// ready: that is the back-pressure towards the peer.
+// ready, or a piece of a long one that nobody has asked for as a whole: that is the back-pressure towards the peer.
+//
+// What is received goes one of three ways: to recv(); to a MessageReader, piece by piece; or, when there are callbacks and
+// nobody ever called recv(), to them, on a fiber that lives as long as there is something to tell.
 //
 //     open ──we close──▶ closing ──peer's close──▶ finishing ──▶ gone
 //       └──peer closes, or breaks a rule (we answer)──▲   finishing: FIN sent, the rest is dropped until the peer's FIN
@@ -12,7 +15,10 @@
 #include "postern/fiber/Sync.h"
 #include "postern/io/ByteStream.h"
 #include "postern/protocol/Assembler.h"
+#include "postern/protocol/PerMessageDeflate.h"
+#include "postern/websocket/Established.h"
 #include "postern/websocket/Message.h"
+#include "postern/websocket/WebSocketEvents.h"
 #include "postern/websocket/WebSocketOptions.h"
 
 #include <deque>
@@ -31,23 +37,53 @@ struct SenderLink {
 
 class WebSocketCore final : private Drainable, private Deferred {
 public:
-    WebSocketCore(std::unique_ptr<ByteStream> stream, Assembler::Role role, const WebSocketOptions& options,
-                  std::string protocol);
+    WebSocketCore(std::unique_ptr<ByteStream> stream, const WebSocketOptions& options, Established established);
 
-    /// The handle is gone: closes with `code` if it is still open, and ends by itself. Callable from any thread.
+    /// A handle more. The core lives as long as it has handles, callbacks to call, or a line to close.
+    void addHandle() { ++handles_; }
+    /// A handle is gone. With the last one the socket closes with `code` if it is still open, and ends by itself, unless
+    /// it has callbacks to live for. Callable from any thread.
     void release(CloseCode code);
 
     Message recv(Deadline deadline);
     bool waitForMessage(Deadline deadline);  // false: the deadline passed
     bool wouldBlock();
     bool isBuffered();
+    bool hasMessage() const { return ready_.has_value(); }
 
-    void send(WebSocketOpcode opcode, std::string_view payload);
-    bool trySend(WebSocketOpcode opcode, std::string_view payload);
+    /// Begins to read a message in pieces. None: there will be no more messages.
+    std::optional<WebSocketOpcode> beginReading(Deadline deadline);
+    /// The next piece; `last` tells whether it ends the message. Throws TimedOut, WebSocketClosed when the rest will not
+    /// come, Cancelled.
+    std::string readPiece(Deadline deadline, bool& last);
+    /// The rest of the message is dropped as it comes.
+    void skipRest();
+
+    enum class Compress { automatic, yes, no };
+    void send(WebSocketOpcode opcode, std::string_view payload, Compress compress = Compress::automatic);
+    bool trySend(WebSocketOpcode opcode, std::string_view payload, Compress compress = Compress::automatic);
     void sendFromSender(WebSocketOpcode opcode, std::string payload);
     void ping(std::string_view payload);
     void pong(std::string_view payload);
     Duration measureRoundTrip(Deadline deadline);
+
+    /// Begins a message in fragments: nobody else's data is sent before endMessage(). Throws as send() does.
+    void beginMessage();
+    void endMessage();
+    struct Fragment {
+        WebSocketOpcode opcode = WebSocketOpcode::continuation;
+        bool compressed = false;  // of a message's first frame
+        bool last = false;
+    };
+    void sendFragment(const Fragment& fragment, std::string_view payload);
+    /// None: permessage-deflate was not agreed on.
+    PerMessageDeflate* deflate() { return deflate_.get(); }
+    bool compresses() const { return deflate_ != nullptr; }
+    size_t fragmentSize() const { return fragmentSize_; }
+
+    WebSocketEvents& events();
+    /// Something there is to tell may be told now.
+    void eventsChanged() { loop_.defer(*this); }
 
     void startClose(uint16_t code, std::string_view reason);
     void close(uint16_t code, std::string_view reason);
@@ -59,20 +95,25 @@ public:
     uint16_t closeCode() const { return peerCode_; }
     const std::string& closeReason() const { return peerReason_; }
     const std::string& protocol() const { return protocol_; }
+    const std::shared_ptr<const UpgradeRequest>& request() const { return request_; }
     Loop& loop() { return loop_; }
     std::shared_ptr<SenderLink> link();
-    void onPong(std::function<void(std::string_view)> callback) { onPong_ = std::move(callback); }
     void setHeartbeat(Duration interval, std::string message);
     void demandSignOfLife(Duration within, std::string why);
 
 private:
     friend class Message;
     class Writing;
-    enum class Arrived { nothing, message, end };
+    enum class Arrived { nothing, piece, message, end };
 
     ~WebSocketCore();
 
     Arrived advance();
+    Arrived takeIn();
+    size_t hold() const;
+    Message takeReady();
+    bool isPiece() const { return assembler_.insideMessage() && assembler_.gathered() > 0; }
+    void forgetMessage();
     void handleControl(const Incoming& frame);
     void handleClose(std::string_view payload);
     void handlePong(std::string_view payload);
@@ -85,9 +126,15 @@ private:
     void queueControl(WebSocketOpcode opcode, std::string_view payload);
     void answerPing();
     void sendPing(std::string_view payload, bool own);
-    void writeFrame(WebSocketOpcode opcode, std::string_view payload);
+    enum class Way { write, queue };
+    void putFrame(const FrameHeader& header, std::string_view payload, Way way);
+    void putMessage(WebSocketOpcode opcode, std::string_view payload, Compress compress, Way way);
+    void sendInFragments(Fragment fragment, std::string_view payload, Way way);
+    void putMasked(FrameHeader header, std::string_view payload, Way way);
+    bool compresses(std::string_view payload, Compress compress) const;
     void throwUnlessOpen() const;
     bool waitForRoom();
+    bool waitForTurn();
     void answerPingLater();
     void endWriting();
     void finishLine();
@@ -99,10 +146,26 @@ private:
     bool demandFailed();
     void drainNow(How how);
     void runSenderQueue();
+    bool deleteWhenUnused();
+
+    bool livesForEvents() const;
+    bool eventsDue() const;
+    bool tellsMessages() const;
+    void startEvents();
+    void runEvents();
+    void tellControls();
+    void tellMessage(const Message& message);
+    void tellEnd();
+    template <typename Function, typename... Arguments>
+    void call(std::function<Function>& callback, const Arguments&... arguments);
+    void callbackFailed(const std::exception& error);
+    void noteControl(bool isPing, std::string_view payload);
 
     Loop& loop_;
     std::shared_ptr<LoopGate> gate_;       // a handle may outlive the loop
     std::unique_ptr<ByteStream> stream_;   // none: gone
+    const bool isClient_;
+    std::unique_ptr<PerMessageDeflate> deflate_;
     Assembler assembler_;
     std::optional<Incoming> ready_;        // a message nobody took yet
     size_t lentBytes_ = 0;                 // at the front of the stream, belonging to ready_ or lent_
@@ -121,13 +184,14 @@ private:
     };
     std::vector<SentPing> pings_;          // without an answer so far, the oldest first
     uint64_t lastPinged_ = 0, lastAnswered_ = 0;  // numbers of pings
-    std::function<void(std::string_view)> onPong_;
     struct Demand {
         TimePoint since, until;
         std::string why;
     };
     std::unique_ptr<Demand> demand_;       // a peer of which nothing was heard yet, and perhaps never can be
 
+    std::unique_ptr<WebSocketEvents> events_;
+    std::shared_ptr<const UpgradeRequest> request_;
     std::string protocol_;
     std::string peerReason_;
     uint16_t peerCode_ = static_cast<uint16_t>(CloseCode::abnormal);
@@ -138,8 +202,17 @@ private:
     bool failed_ = false;                  // we found a breach, or the line broke
     bool finishing_ = false;
     bool gone_ = false;                    // stream_ stays only for the fibers that are inside it
-    bool released_ = false;
+    bool pulling_ = false;                 // messages are for recv(), or for a reader
+    enum class Reading : uint8_t { whole, pieces, skipping } reading_ = Reading::whole;
+    bool messageOpen_ = false;             // a message of ours is being sent in fragments
+    bool sentSinceBeat_ = false;
+    unsigned handles_ = 0;
+    bool held_ = false;                    // the assembler has more than was asked for
+    unsigned waitingForWhole_ = 0;         // fibers that wait for a message however long it is
+    unsigned waitingForPiece_ = 0;         // fibers that wait for any part of one
     unsigned writers_ = 0;                 // fibers that use stream_
+    size_t fragmentSize_;
+    WaitQueue turn_;                       // fibers that wait for messageOpen_ to end
 
     struct SenderQueue {
         std::deque<std::pair<WebSocketOpcode, std::string>> messages;

@@ -18,6 +18,7 @@ void WebSocketOptions::check() const {
     require(pingMessage.size() <= maxControlPayload, "a heartbeat message has at most 125 bytes");
     require(closeTimeout > Duration::zero() && sendTimeout > Duration::zero(), "time-outs are positive");
     require(isValidCloseCode(static_cast<unsigned>(overflowCode)), "overflowCode cannot be sent");
+    if (deflate) deflate->check();
     if (origin)
         for (const auto& pattern : origin->allowed) require(isOriginPattern(pattern), "malformed origin pattern");
 }

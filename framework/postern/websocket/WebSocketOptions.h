@@ -2,6 +2,7 @@
 
 #include "postern/base/Time.h"
 #include "postern/protocol/CloseCode.h"
+#include "postern/protocol/DeflateOffer.h"
 #include "postern/protocol/Origin.h"
 
 #include <cstdint>
@@ -28,6 +29,10 @@ struct WebSocketOptions {
     uint64_t maxMessage = 0;                ///< bytes of one received message, more closes with 1009; 0: as the program was
                                             ///< told (--max-message), or 1 MiB
     size_t maxFragments = 16 * 1024;        ///< frames of one received message; more closes with 1008
+
+    std::optional<DeflateOptions> deflate;  ///< permessage-deflate; none: as the program was told (--websocket-deflate)
+    size_t fragmentSize = 0;                ///< larger messages are sent in frames of that many bytes; 0: one frame
+    bool keepRequest = true;                ///< request() can be asked; its memory is kept as long as the socket
 
     Duration pingInterval = std::chrono::seconds(25);  ///< under the 60 s after which proxies cut; 0: no heartbeat
     Duration pingGrace = std::chrono::seconds(20);     ///< no byte for interval + grace: the peer is dead

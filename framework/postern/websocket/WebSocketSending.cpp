@@ -14,6 +14,25 @@ namespace {
 
 constexpr size_t maxPingsRemembered = 16;
 
+// Random bytes are cheap by the hundred.
+class MaskKeys {
+public:
+    MaskKey next() {
+        if (used_ == random_.size()) {
+            fillRandom(random_);
+            used_ = 0;
+        }
+        MaskKey key;
+        std::copy_n(random_.begin() + static_cast<ptrdiff_t>(used_), key.size(), key.begin());
+        used_ += key.size();
+        return key;
+    }
+
+private:
+    std::array<char, 512> random_;
+    size_t used_ = random_.size();
+};
+
 }
 
 // A fiber inside one of the stream's calls that wait: the stream stays until it has left.
@@ -31,7 +50,7 @@ private:
 void WebSocketCore::endWriting() {
     --writers_;
     dropStreamWhenUnused();
-    if (!stream_ && released_) delete this;
+    deleteWhenUnused();
 }
 
 // False: the socket closed, and nothing follows a close frame.
@@ -40,37 +59,127 @@ bool WebSocketCore::waitForRoom() {
     return isOpen();
 }
 
-void WebSocketCore::queueControl(WebSocketOpcode opcode, std::string_view payload) {
-    std::array<char, maxFrameHeader> header;
-    const auto size = writeFrameHeader({true, false, opcode, {}, payload.size()}, header);
-    stream_->queue({{header.data(), size}, payload});
+// As waitForRoom(), and nobody is in the middle of a message.
+bool WebSocketCore::waitForTurn() {
+    while (waitForRoom() && messageOpen_) throwUnlessReady(turn_.wait());
+    return isOpen();
 }
 
 void WebSocketCore::throwUnlessOpen() const {
     if (!isOpen()) throw WebSocketClosed("the WebSocket is closed");
 }
 
-void WebSocketCore::send(WebSocketOpcode opcode, std::string_view payload) {
+// ── Frames ──
+
+void WebSocketCore::queueControl(WebSocketOpcode opcode, std::string_view payload) {
+    putFrame({true, false, opcode, {}, payload.size()}, payload, Way::queue);
+}
+
+void WebSocketCore::putFrame(const FrameHeader& header, std::string_view payload, Way way) {
+    if (isClient_) return putMasked(header, payload, way);
+    std::array<char, maxFrameHeader> bytes;
+    const std::string_view head(bytes.data(), writeFrameHeader(header, bytes));
+    if (way == Way::write) stream_->write({head, payload});
+    else stream_->queue({head, payload});
+}
+
+// A key of its own for each frame, that nobody can predict (RFC 6455 §5.3, §10.3).
+void WebSocketCore::putMasked(FrameHeader header, std::string_view payload, Way way) {
+    header.mask = loop_.local<MaskKeys>().next();
+    std::array<char, maxFrameHeader> bytes;
+    const std::string_view head(bytes.data(), writeFrameHeader(header, bytes));
+    std::array<char, 1024> small;
+    std::string large;
+    char* masked = small.data();
+    if (payload.size() > small.size()) {
+        large = payload;
+        masked = large.data();
+    } else {
+        std::copy(payload.begin(), payload.end(), masked);
+    }
+    applyMask({masked, payload.size()}, *header.mask);
+    if (way == Way::write) stream_->write({head, {masked, payload.size()}});
+    else stream_->queue({head, {masked, payload.size()}});
+}
+
+bool WebSocketCore::compresses(std::string_view payload, Compress compress) const {
+    if (!deflate_ || compress == Compress::no) return false;
+    constexpr size_t tiny = 8;  // nothing so short gets shorter
+    return compress == Compress::yes ? payload.size() > tiny : deflate_->pays(payload.size());
+}
+
+// One message; the caller has seen to it that it is our turn.
+void WebSocketCore::putMessage(WebSocketOpcode opcode, std::string_view payload, Compress compress, Way way) {
+    sentSinceBeat_ = true;
+    std::string packed;
+    Fragment fragment{opcode, compresses(payload, compress), false};
+    if (fragment.compressed) {
+        deflate_->compress(payload, PerMessageDeflate::Piece::last, packed);
+        if (packed.size() >= payload.size() && !deflate_->keepsContext()) fragment.compressed = false;
+        else payload = packed;
+    }
+    if (fragmentSize_ == 0 || payload.size() <= fragmentSize_)
+        return putFrame({true, fragment.compressed, opcode, {}, payload.size()}, payload, way);
+
+    sendInFragments(fragment, payload, way);
+}
+
+void WebSocketCore::sendInFragments(Fragment fragment, std::string_view payload, Way way) {
+    messageOpen_ = true;
+    try {
+        while (!fragment.last) {
+            const auto piece = payload.substr(0, fragmentSize_);
+            payload.remove_prefix(piece.size());
+            fragment.last = payload.empty();
+            if (way == Way::write && !waitForRoom()) throwUnlessOpen();
+            putFrame({fragment.last, fragment.compressed, fragment.opcode, {}, piece.size()}, piece, way);
+            fragment = {WebSocketOpcode::continuation, false, fragment.last};
+        }
+    } catch (...) {
+        // Half a message: nothing can follow it.
+        startClose(static_cast<uint16_t>(CloseCode::internalError), {});
+        endMessage();
+        throw;
+    }
+    endMessage();
+}
+
+// ── Messages ──
+
+void WebSocketCore::send(WebSocketOpcode opcode, std::string_view payload, Compress compress) {
     throwUnlessOpen();
     const Writing writing(*this);
-    if (!waitForRoom()) throwUnlessOpen();
-    writeFrame(opcode, payload);
+    if (!waitForTurn()) throwUnlessOpen();
+    putMessage(opcode, payload, compress, Way::write);
     loop_.defer(*this);  // whoever only sends still hears pings and the close
 }
 
-void WebSocketCore::writeFrame(WebSocketOpcode opcode, std::string_view payload) {
-    std::array<char, maxFrameHeader> header;
-    const auto size = writeFrameHeader({true, false, opcode, {}, payload.size()}, header);
-    stream_->write({{header.data(), size}, payload});
-}
-
-bool WebSocketCore::trySend(WebSocketOpcode opcode, std::string_view payload) {
-    if (!isOpen() || stream_->isAboveHighWater() || stream_->broken()) return false;
-    std::array<char, maxFrameHeader> header;
-    const auto size = writeFrameHeader({true, false, opcode, {}, payload.size()}, header);
-    stream_->queue({{header.data(), size}, payload});
+bool WebSocketCore::trySend(WebSocketOpcode opcode, std::string_view payload, Compress compress) {
+    if (!isOpen() || messageOpen_ || stream_->isAboveHighWater() || stream_->broken()) return false;
+    putMessage(opcode, payload, compress, Way::queue);
     loop_.defer(*this);
     return true;
+}
+
+void WebSocketCore::beginMessage() {
+    throwUnlessOpen();
+    const Writing writing(*this);
+    if (!waitForTurn()) throwUnlessOpen();
+    messageOpen_ = true;
+}
+
+void WebSocketCore::sendFragment(const Fragment& fragment, std::string_view payload) {
+    throwUnlessOpen();
+    const Writing writing(*this);
+    if (!waitForRoom()) throwUnlessOpen();
+    sentSinceBeat_ = true;
+    putFrame({fragment.last, fragment.compressed, fragment.opcode, {}, payload.size()}, payload, Way::write);
+    loop_.defer(*this);
+}
+
+void WebSocketCore::endMessage() {
+    messageOpen_ = false;
+    if (!turn_.empty()) wakeWaiters();
 }
 
 // On the loop, never waiting: what the peer does not take yet is queued here, up to the limit of the options.
@@ -97,11 +206,11 @@ void WebSocketCore::sendFromSender(WebSocketOpcode opcode, std::string payload) 
 
 void WebSocketCore::runSenderQueue() {
     try {
-        while (waitForRoom() && !senderQueue_->messages.empty()) {
+        while (waitForTurn() && !senderQueue_->messages.empty()) {
             const auto [opcode, payload] = std::move(senderQueue_->messages.front());
             senderQueue_->messages.pop_front();
             senderQueue_->bytes -= payload.size();
-            writeFrame(opcode, payload);
+            putMessage(opcode, payload, Compress::automatic, Way::write);
         }
     } catch (const Disconnected&) {
         // The pump has noticed, or will.

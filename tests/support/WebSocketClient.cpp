@@ -102,7 +102,7 @@ std::optional<WireFrame> WebSocketClient::read() {
     if (!fill(2)) return {};
     const auto first = static_cast<unsigned char>(bytes_[0]), second = static_cast<unsigned char>(bytes_[1]);
     WireFrame frame{(first & 0x80) != 0, first & 0x0f, {}};
-    demand((first & 0x70) == 0, "a reserved bit is set");
+    demand((first & 0x70 & ~allowedBits_) == 0, "a reserved bit is set");
     demand(frame.opcode <= 2 || (frame.opcode >= 8 && frame.opcode <= 10), "a reserved opcode");
     demand((second & 0x80) == 0, "it is masked");
     const size_t lengthBytes = second == 127 ? 8 : second == 126 ? 2 : 0;

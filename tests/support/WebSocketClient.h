@@ -61,6 +61,8 @@ public:
     void reset() { line_.reset(); }
     bool trySend(std::string_view bytes) { return line_.trySend(bytes); }
 
+    /// From now on frames may have RSV1; it is not looked at further.
+    void expectCompression() { allowedBits_ = 0x40; }
     /// None: the line has ended.
     std::optional<WireFrame> read();
     /// read(), described; "FIN" or "reset" at the end of the line, "cut FIN" if it came within a frame.
@@ -78,6 +80,7 @@ private:
     RawClient line_;
     std::string bytes_;
     End end_ = End::none;
+    int allowedBits_ = 0;
 };
 
 /// A server with one WebSocket at every address, and what its handler noted.

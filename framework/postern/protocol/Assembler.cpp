@@ -1,7 +1,5 @@
 #include "postern/protocol/Assembler.h"
 
-#include "postern/protocol/PerMessageDeflate.h"
-
 #include <algorithm>
 
 namespace postern {
@@ -13,7 +11,9 @@ FrameError notUtf8() { return error("text is not UTF-8", CloseCode::invalidData)
 FrameError tooBig() { return error("message too big", CloseCode::messageTooBig); }
 
 // Compressed data that cannot be compressed is a little longer than what it stands for.
-uint64_t wireLimit(const AssemblerLimits& limits) { return limits.messageBytes + limits.messageBytes / 16 + 64; }
+uint64_t wireLimit(const AssemblerLimits& limits) {
+    return limits.messageBytes >> 62 ? limits.messageBytes : limits.messageBytes + limits.messageBytes / 16 + 64;
+}
 
 }
 
@@ -125,24 +125,30 @@ Assembler::Gathered Assembler::gather(std::span<char> payload, size_t hold, size
 }
 
 // One byte over the limit is asked for, to tell a message that is at the limit from one that is over it.
+size_t Assembler::roomToInflate(size_t hold) const {
+    const auto allowed = std::min<uint64_t>(messageRoom(), SIZE_MAX - 1) + 1;
+    return std::min(hold - std::min(hold, message_.size()), static_cast<size_t>(allowed));
+}
+
 Assembler::Gathered Assembler::inflate(std::string_view piece, size_t hold, size_t& consumed) {
-    const auto before = message_.size();
-    const auto room = std::min<uint64_t>(hold - std::min(hold, before), messageRoom() + 1);
+    const auto room = roomToInflate(hold);
     if (room == 0) return Gathered::held;
-    const auto progress = deflate_->decompress(piece, static_cast<size_t>(room), message_);
+    const auto before = message_.size();
+    const auto progress = deflate_->decompress(piece, room, message_);
     consumed = progress.consumed;
     inflating_ = progress.outputFull;
-    const auto result = appended(before);
-    if (result != Gathered::all) return result;
-    if (progress.corrupt) return Gathered::corrupt;
-    return progress.outputFull ? Gathered::held : Gathered::all;
+    return inflated(progress, before);
 }
 
 Assembler::Gathered Assembler::finishInflating(size_t hold) {
-    const auto before = message_.size();
-    const auto room = std::min<uint64_t>(hold - std::min(hold, before), messageRoom() + 1);
+    const auto room = roomToInflate(hold);
     if (room == 0) return Gathered::held;
-    const auto progress = deflate_->finishDecompressing(static_cast<size_t>(room), message_);
+    const auto before = message_.size();
+    const auto progress = deflate_->finishDecompressing(room, message_);
+    return inflated(progress, before);
+}
+
+Assembler::Gathered Assembler::inflated(const Inflater::Progress& progress, size_t before) {
     const auto result = appended(before);
     if (result != Gathered::all) return result;
     if (progress.corrupt) return Gathered::corrupt;

@@ -3,6 +3,7 @@
 
 #include "postern/base/Utf8.h"
 #include "postern/protocol/Frame.h"
+#include "postern/protocol/PerMessageDeflate.h"
 
 #include <cstdint>
 #include <span>
@@ -11,8 +12,6 @@
 #include <variant>
 
 namespace postern {
-
-class PerMessageDeflate;
 
 struct AssemblerLimits {
     uint64_t messageBytes = 1024 * 1024;  ///< of a whole message; more is 1009
@@ -67,6 +66,8 @@ private:
     Gathered gather(std::span<char> payload, size_t hold, size_t& consumed);
     Gathered inflate(std::string_view piece, size_t hold, size_t& consumed);
     Gathered finishInflating(size_t hold);
+    Gathered inflated(const Inflater::Progress& progress, size_t before);
+    size_t roomToInflate(size_t hold) const;
     Gathered appended(size_t before);
     Step control(const FrameHeader& header, std::span<char> input);
     Step wholeMessage(const FrameHeader& header, std::span<char> input);

@@ -86,6 +86,7 @@ void Deflater::deflate(std::string_view data, bool sync, std::string& out) {
 struct Inflater::State {
     z_stream stream{};
     bool ended = false;
+    bool betweenBlocks = false;  // and on a whole byte
     explicit State(int windowBits) {
         if (inflateInit2(&stream, -windowBits) != Z_OK) throw std::bad_alloc();
     }
@@ -99,7 +100,7 @@ Inflater::~Inflater() = default;
 
 void Inflater::reset() {
     inflateReset(&state_->stream);
-    state_->ended = false;
+    state_->ended = state_->betweenBlocks = false;
 }
 
 Inflater::Progress Inflater::inflate(std::string_view data, size_t limit, std::string& out) {
@@ -130,15 +131,16 @@ Inflater::Progress Inflater::inflate(std::string_view data, size_t limit, std::s
             return progress;
         }
         state_->ended = result == Z_STREAM_END;
+        // zlib forgets it when it is called for nothing.
+        constexpr int blockEnd = 128, unusedBits = 63;
+        if (!part.empty() || stream.avail_out < room)
+            state_->betweenBlocks = !state_->ended && (stream.data_type & blockEnd) && (stream.data_type & unusedBits) == 0;
         if (progress.consumed == data.size() && (stream.avail_out > 0 || state_->ended)) return progress;
     }
 }
 
 bool Inflater::atStreamEnd() const { return state_->ended; }
 
-bool Inflater::atBlockEnd() const {
-    constexpr int betweenBlocks = 128, unusedBits = 63;
-    return !state_->ended && (state_->stream.data_type & betweenBlocks) && (state_->stream.data_type & unusedBits) == 0;
-}
+bool Inflater::atBlockEnd() const { return state_->betweenBlocks; }
 
 }

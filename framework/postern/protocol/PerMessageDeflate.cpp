@@ -68,10 +68,11 @@ PerMessageDeflate::~PerMessageDeflate() {
 void PerMessageDeflate::compress(std::string_view data, Piece piece, std::string& out) {
     if (!deflater_) deflater_ = pool_.takeDeflater(kind_);
     compressing_ = piece != Piece::last;
+    const auto before = out.size();
     deflater_->deflate(data, piece != Piece::more, out);
     if (piece != Piece::last) return;
     // A flush with nothing new before it adds nothing: an empty block stands for what is missing (§7.2.3.6).
-    if (out.ends_with(messageTail)) out.resize(out.size() - messageTail.size());
+    if (out.size() > before) out.resize(out.size() - messageTail.size());
     else out.push_back('\0');
     if (!keepDeflater_) pool_.giveBack(std::move(deflater_), kind_);
 }

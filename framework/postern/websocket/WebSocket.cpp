@@ -121,30 +121,30 @@ void WebSocket::setHeartbeat(Duration interval, std::string message) {
 void WebSocket::setOpen(std::function<void(WebSocket&)> callback) {
     auto& events = core().events();
     events.openDue = callback != nullptr;
-    events.open = std::move(callback);
+    events.open.set(std::move(callback));
     core().eventsChanged();
 }
 
 void WebSocket::setText(std::function<void(WebSocket&, const Message&)> callback) {
-    core().events().text = std::move(callback);
+    core().events().text.set(std::move(callback));
     core().eventsChanged();
 }
 
 void WebSocket::setBinary(std::function<void(WebSocket&, const Message&)> callback) {
-    core().events().binary = std::move(callback);
+    core().events().binary.set(std::move(callback));
     core().eventsChanged();
 }
 
-void WebSocket::setPing(std::function<void(WebSocket&, std::string_view)> callback) { core().events().ping = std::move(callback); }
-void WebSocket::setPong(std::function<void(WebSocket&, std::string_view)> callback) { core().events().pong = std::move(callback); }
+void WebSocket::setPing(std::function<void(WebSocket&, std::string_view)> callback) { core().events().ping.set(std::move(callback)); }
+void WebSocket::setPong(std::function<void(WebSocket&, std::string_view)> callback) { core().events().pong.set(std::move(callback)); }
 
 void WebSocket::setError(std::function<void(WebSocket&, const std::exception&)> callback) {
-    core().events().error = std::move(callback);
+    core().events().error.set(std::move(callback));
     core().eventsChanged();
 }
 
 void WebSocket::setClose(std::function<void(WebSocket&, const CloseEvent&)> callback) {
-    core().events().close = std::move(callback);
+    core().events().close.set(std::move(callback));
     core().eventsChanged();
 }
 

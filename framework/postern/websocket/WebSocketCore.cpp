@@ -213,7 +213,7 @@ bool WebSocketCore::waitForMessage(Deadline deadline) {
     pulling_ = pulling_ || !events_ || !events_->running;
     const Count waiting(waitingForWhole_);
     for (;;) {
-        tellControls();
+        tellWaiting();
         if (ready_ || isEnded()) return true;
         pump();
         if (ready_ || isEnded() || (events_ && events_->hasControls())) continue;
@@ -263,7 +263,7 @@ std::optional<WebSocketOpcode> WebSocketCore::beginReading(Deadline deadline) {
     const auto begun = [this] { return ready_ || (reading_ == Reading::whole && assembler_.insideMessage()); };
     const Count waiting(waitingForPiece_);
     for (;;) {
-        tellControls();
+        tellWaiting();
         if (begun()) break;
         if (isEnded()) {
             tellEnd();
@@ -279,7 +279,7 @@ std::optional<WebSocketOpcode> WebSocketCore::beginReading(Deadline deadline) {
 std::string WebSocketCore::readPiece(Deadline deadline, bool& last) {
     const Count waiting(waitingForPiece_);
     for (;;) {
-        tellControls();
+        tellWaiting();
         if (ready_ || isPiece()) break;
         if (isEnded()) {
             reading_ = Reading::whole;

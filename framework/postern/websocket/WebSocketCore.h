@@ -153,11 +153,11 @@ private:
     bool tellsMessages() const;
     void startEvents();
     void runEvents();
-    void tellControls();
+    void tellWaiting();
     void tellMessage(const Message& message);
     void tellEnd();
-    template <typename Function, typename... Arguments>
-    void call(std::function<Function>& callback, const Arguments&... arguments);
+    template <typename... Parameters, typename... Arguments>
+    void call(Callback<Parameters...>& callback, const Arguments&... arguments);
     void callbackFailed(const std::exception& error);
     void noteControl(bool isPing, std::string_view payload);
 

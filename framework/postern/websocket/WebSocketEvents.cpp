@@ -53,10 +53,8 @@ void WebSocketCore::startEvents() {
 
 void WebSocketCore::runEvents() {
     for (;;) {
-        if (std::exchange(events_->openDue, false)) {
-            call(events_->open);
-        } else if (events_->hasControls()) {
-            tellControls();
+        if (events_->openDue || events_->hasControls()) {
+            tellWaiting();
         } else if (ready_ && tellsMessages()) {
             const Message message = takeReady();
             tellMessage(message);
@@ -75,8 +73,10 @@ void WebSocketCore::runEvents() {
     endWriting();
 }
 
-void WebSocketCore::tellControls() {
-    while (events_ && events_->hasControls()) {
+void WebSocketCore::tellWaiting() {
+    if (!events_) return;
+    if (std::exchange(events_->openDue, false)) call(events_->open);
+    while (events_->hasControls()) {
         const auto control = std::move(events_->controls->front());
         events_->controls->pop_front();
         if (events_->controls->empty()) events_->controls.reset();
@@ -94,14 +94,12 @@ void WebSocketCore::tellEnd() {
     call(events_->close, event);
 }
 
-// The callback is out of its place while it runs, so that it may put another one there.
-template <typename Function, typename... Arguments>
-void WebSocketCore::call(std::function<Function>& callback, const Arguments&... arguments) {
+template <typename... Parameters, typename... Arguments>
+void WebSocketCore::call(Callback<Parameters...>& callback, const Arguments&... arguments) {
     if (!callback) return;
-    auto function = std::exchange(callback, nullptr);
+    WebSocket handle(this);  // outside: an exception of the callback's is not the end of it
     try {
-        WebSocket handle(this);
-        function(handle, arguments...);
+        callback(handle, arguments...);
     } catch (const Cancelled&) {
         // The loop ends, and with it the line.
     } catch (const Disconnected&) {
@@ -111,11 +109,15 @@ void WebSocketCore::call(std::function<Function>& callback, const Arguments&... 
     } catch (...) {
         callbackFailed(std::runtime_error("unknown exception"));
     }
-    if (!callback) callback = std::move(function);
 }
 
 void WebSocketCore::callbackFailed(const std::exception& error) {
-    if (events_->error) return call(events_->error, error);
+    if (events_->error && !events_->errorFails) {
+        events_->errorFails = true;  // until it has not
+        call(events_->error, error);
+        events_->errorFails = false;
+        return;
+    }
     loop_.log(LogLevel::error, std::string("a WebSocket's callback failed: ") + error.what());
     startClose(static_cast<uint16_t>(CloseCode::internalError), "internal error");
 }

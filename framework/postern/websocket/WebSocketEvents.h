@@ -10,17 +10,56 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace postern {
 
 class WebSocket;
 
+/// A function that may be replaced while it runs.
+template <typename... Arguments>
+class Callback {
+public:
+    void set(std::function<void(WebSocket&, Arguments...)> function) {
+        function_ = std::move(function);
+        replaced_ = true;
+    }
+    /// Is there one, or does one run that will stay?
+    explicit operator bool() const { return function_ || (running_ && !replaced_); }
+    bool isRunning() const { return running_; }
+
+    void operator()(WebSocket& socket, Arguments... arguments) {
+        if (!function_ || running_) return;
+        Running run(*this);
+        run.function(socket, arguments...);
+    }
+
+private:
+    // Out of its place while it runs.
+    struct Running {
+        explicit Running(Callback& callback) : owner(callback), function(std::exchange(callback.function_, nullptr)) {
+            owner.running_ = true;
+            owner.replaced_ = false;
+        }
+        ~Running() {
+            owner.running_ = false;
+            if (!owner.replaced_) owner.function_ = std::move(function);
+        }
+        Callback& owner;
+        std::function<void(WebSocket&, Arguments...)> function;
+    };
+
+    std::function<void(WebSocket&, Arguments...)> function_;
+    bool running_ = false;
+    bool replaced_ = false;  // while it ran
+};
+
 struct WebSocketEvents {
-    std::function<void(WebSocket&)> open;
-    std::function<void(WebSocket&, const Message&)> text, binary;
-    std::function<void(WebSocket&, std::string_view)> ping, pong;
-    std::function<void(WebSocket&, const std::exception&)> error;
-    std::function<void(WebSocket&, const CloseEvent&)> close;
+    Callback<> open;
+    Callback<const Message&> text, binary;
+    Callback<std::string_view> ping, pong;
+    Callback<const std::exception&> error;
+    Callback<const CloseEvent&> close;
 
     struct Control {
         bool isPing;
@@ -31,7 +70,7 @@ struct WebSocketEvents {
     std::unique_ptr<std::deque<Control>> controls;  // made when there are some: an idle socket has none
     bool openDue = false;
     bool running = false;      // a fiber tells what is due
-    bool errorTold = false;
+    bool errorFails = false;   // what it throws is not told to it again
     bool closeTold = false;
 
     bool hasControls() const { return controls && !controls->empty(); }

@@ -1,4 +1,5 @@
-// A page at / that talks to the WebSocket at /echo, which only pages of the same host may open.
+// A page at / that talks to the WebSocket at /echo, which only pages of the same host may open. The same in two other
+// styles: /events with callbacks, which needs no stack while it is idle, and /stream for messages larger than memory.
 
 #include <postern/postern.h>
 
@@ -41,15 +42,35 @@ constexpr std::string_view page = R"(<!doctype html>
 </script>
 )";
 
-void echo(Cgi& cgi) {
-    if (cgi.pathInfo() == "/") return cgi.write(page, true);
-    if (cgi.pathInfo() != "/echo") throw HttpError(404);
-
-    auto websocket = cgi.acceptWebsocket();
+// One fiber for each socket, which waits in recv().
+void converse(WebSocket websocket) {
     while (auto message = websocket.recv()) {
         if (message.isText()) websocket.send(message.textData());
         else websocket.send(message.data());
     }
+}
+
+// The handler returns, and the socket lives on with its callbacks.
+void listen(WebSocket websocket) {
+    websocket.onmessage([](WebSocket& self, std::string_view text) { self.send(text); });
+    websocket.onmessage([](WebSocket& self, ByteView bytes) { self.send(bytes); });
+}
+
+// Each message goes back while it comes.
+void pass(WebSocket websocket) {
+    while (auto reader = websocket.recvStream()) {
+        auto writer = websocket.sendStream(reader.isText() ? WebSocketOpcode::text : WebSocketOpcode::binary);
+        for (auto piece = reader.readSome(); !piece.empty(); piece = reader.readSome()) writer.write(piece);
+        writer.finish();
+    }
+}
+
+void echo(Cgi& cgi) {
+    if (cgi.pathInfo() == "/") return cgi.write(page, true);
+    if (cgi.pathInfo() == "/echo") return converse(cgi.acceptWebsocket());
+    if (cgi.pathInfo() == "/events") return listen(cgi.acceptWebsocket());
+    if (cgi.pathInfo() == "/stream") return pass(cgi.acceptWebsocket());
+    throw HttpError(404);
 }
 
 POSTERN_MAIN(echo)

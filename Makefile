@@ -7,6 +7,7 @@
 #   tests/ROOM/*.cpp, support/     one Catch2 program
 #   tests/fuzz/NAME.cpp            the fuzz target NAME
 #   tests/bench/NAME.cpp           the benchmark NAME
+#   tests/conformance/testee.cpp   the program testee
 #
 # Each of the builds (ordinary, address, thread, fuzz, other compiler) has its own directory with the same things inside.
 
@@ -46,7 +47,7 @@ LIBRARY := $(wildcard $(S)framework/postern/*/*.cpp)
 HEADERS := $(wildcard $(S)framework/postern/*.h $(S)framework/postern/*/*.h)
 APPS := $(patsubst $(S)apps/%.cpp,%,$(wildcard $(S)apps/*.cpp))
 SUPPORT := $(wildcard $(S)tests/support/*.cpp)
-CASES := $(filter-out $(addprefix $(S)tests/,support/% fuzz/% bench/% consumers/%),$(wildcard $(S)tests/*/*.cpp))
+CASES := $(filter-out $(addprefix $(S)tests/,support/% fuzz/% bench/% consumers/% conformance/testee.cpp),$(wildcard $(S)tests/*/*.cpp))
 THREADED := $(shell grep -lF '[threads]' $(CASES) /dev/null)
 FUZZERS := $(patsubst $(S)tests/fuzz/%.cpp,%,$(wildcard $(S)tests/fuzz/*.cpp))
 REPLAY := $(S)tests/fuzz/replay/Replay.cpp
@@ -144,6 +145,8 @@ $($1.dir)/lib/libsupport.a: $(call objects,$1,$(SUPPORT)) $($1.dir)/cases
 	$$(archive)
 $(APPS:%=$($1.dir)/bin/%): $($1.dir)/bin/%: $($1.dir)/obj/apps/%.o $($1.dir)/lib/libpostern.a
 	$$(call link,$1)
+$($1.dir)/bin/testee: $($1.dir)/obj/tests/conformance/testee.o $($1.dir)/lib/libpostern.a
+	$$(call link,$1)
 $($1.dir)/tests: $(call objects,$1,$2 $(SUPPORT)) $($1.dir)/lib/libpostern.a $($1.dir)/cases
 	$$(call link,$1,$$(CATCH_LIBS))
 
@@ -188,7 +191,7 @@ $(B)/bin/bench/uwsgihello_plugin.so: $(S)tests/bench/uwsgihello.c $(SERVERS)
 	$(Q)$(CC) -O2 -fPIC -shared -I$(B)/obj/tests/bench -o $@ $<
 
 .PHONY: programs
-programs: $(B)/lib/libpostern.a $(APPS:%=$(B)/bin/%)
+programs: $(B)/lib/libpostern.a $(patsubst %,$(B)/bin/%,$(APPS) testee)
 
 # For clangd and clang-tidy: the library and the programs as users get them, the tests as they are checked.
 SOURCES := $(LIBRARY) $(wildcard $(S)apps/*.cpp $(S)tests/*/*.cpp)
@@ -234,11 +237,11 @@ PARTS = $(if $(TESTS),$(filter tests threads plain,$(PARTS.$(or $(SANITIZE),addr
 
 HEADER_CHECKS := $(HEADERS:$(S)framework/%.h=$(B)/check/headers/%.ok)
 needs.headers := $(HEADER_CHECKS)
-needs.tests := programs $(APPS:%=$(B)/address/bin/%) $(B)/address/tests $(PEERS) $(NODE) $(SERVERS)
+needs.tests := programs $(patsubst %,$(B)/address/bin/%,$(APPS) testee) $(B)/address/tests $(PEERS) $(NODE) $(SERVERS)
 needs.docs := programs $(B)/docs/built
 needs.replay := $(REPLAYS)
 needs.threads := $(if $(THREADED),$(B)/thread/tests)
-needs.plain := programs $(APPS:%=$(B)/address/bin/%) $(B)/tests $(PEERS) $(NODE) $(SERVERS)
+needs.plain := programs $(patsubst %,$(B)/address/bin/%,$(APPS) testee) $(B)/tests $(PEERS) $(NODE) $(SERVERS)
 needs.install := $(CONSUMERS)
 needs.other := $(B)/other/lib/libpostern.a $(APPS:%=$(B)/other/bin/%)
 

@@ -87,7 +87,7 @@ TEST_CASE("a listen specification names a host and port, a path, a descriptor or
         CHECK(spec->fd == row.fd);
     }
     for (const char* text : {"", "8080", "127.0.0.1:8080", "http:/127.0.0.1:80", "http://127.0.0.1", "http://[::1]", "http://h:",
-                             "http://h:65536", "http://h:-1", "http://h:8o", "http://h:80/path", "https://h:443", "ftp://h:21",
+                             "http://h:65536", "http://h:-1", "http://h:8o", "http://h:80/path", "https:/h:443", "ftp://h:21",
                              "http+unix:", "http+unix:relative", "fd:", "fd:-1", "fd:x", "systemd:"}) {
         CAPTURE(text);
         std::string why;

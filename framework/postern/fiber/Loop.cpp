@@ -13,6 +13,18 @@ namespace {
 
 thread_local Loop* currentLoop = nullptr;
 
+// The loop of this thread within a scope.
+class Current {
+public:
+    explicit Current(Loop& loop) : outer_(std::exchange(currentLoop, &loop)) {}
+    Current(const Current&) = delete;
+    Current& operator=(const Current&) = delete;
+    ~Current() { currentLoop = outer_; }
+
+private:
+    Loop* const outer_;
+};
+
 }
 
 Loop::Loop(LoopOptions options, std::unique_ptr<Poller> poller)
@@ -40,6 +52,7 @@ Loop::~Loop() {
 
 void Loop::endFibers() {
     assert(!running_);
+    const Current current(*this);
     stopped_ = false;
     draining_ = false;
     // Every round ends at least the fibers that do not wait in their clean-up; one that refuses for ever is our bug.
@@ -65,13 +78,13 @@ Loop& Loop::current() {
 Loop* Loop::currentOrNull() { return currentLoop; }
 
 void Loop::run() {
-    Loop* outer = std::exchange(currentLoop, this);
+    const Current current(*this);
     while (!stopped_ && !(draining_ && drainables_.empty())) turn(TimePoint::max());
     stopped_ = false;
-    currentLoop = outer;
 }
 
 void Loop::turn(TimePoint latest) {
+    const Current current(*this);
     runReady();
     runDeferred();
     if (stopped_ || (draining_ && drainables_.empty())) return;

@@ -21,7 +21,7 @@ constexpr size_t maxRecord = 16 * 1024 + 2048;   // of TLS 1.2, which adds the m
 // What a peer may still send after his handshake was refused, and how long, so that he can read why.
 constexpr size_t maxDropped = 1024 * 1024;
 constexpr auto refusalTimeout = std::chrono::seconds(2);
-// Beyond what is queued for a peer who makes us answer him (key updates, say) and takes none of it.
+// Beyond what is queued for a peer who makes us answer him (each new handshake he begins is declined) and takes none of it.
 constexpr size_t maxAnswers = 256 * 1024;
 
 constexpr std::string_view plainHttpReply =
@@ -116,6 +116,7 @@ struct TlsStream::Bio {
         }
         std::memcpy(to, bytes.data(), count);
         stream.wire_->consume(count);
+        stream.heard_ = true;
         stream.recordLeft_ -= count;
         return static_cast<int>(count);
     }
@@ -234,8 +235,11 @@ int TlsStream::noteVerdict(int good, x509_store_ctx_st* store) {
 
 bool TlsStream::isPlainHttp() const {
     const auto bytes = wire_->unreadText();
-    return !bytes.empty() && bytes.front() >= 'A' && bytes.front() <= 'Z' && SSL_get_state(ssl_) == TLS_ST_BEFORE;
+    return !bytes.empty() && bytes.front() >= 'A' && bytes.front() <= 'Z' && !heard_;
 }
+
+// Those who only look whether somebody listens, and browsers that connect in advance, are no news.
+bool TlsStream::hasSpoken() const { return heard_ || !wire_->unread().empty(); }
 
 // With what has arrived. True: it is done.
 bool TlsStream::handshake() {
@@ -259,10 +263,8 @@ bool TlsStream::handshake() {
         const auto complaint = takeTlsComplaint();
         refuse(verdict_.empty() ? complaint : verdict_);
     } else if (wire_->broken() || wire_->ended()) {
-        // Those who only look whether somebody listens, and browsers that connect in advance, are no news.
-        const bool silent = SSL_get_state(ssl_) == TLS_ST_BEFORE && wire_->unread().empty();
-        if (silent) failure_ = ECONNABORTED;
-        else refuse("the client closed the connection");
+        if (hasSpoken()) refuse("the client closed the connection");
+        else failure_ = ECONNABORTED;
     }
     return false;
 }
@@ -284,7 +286,7 @@ void TlsStream::opened() {
 
 void TlsStream::refuse(const std::string& why) {
     state_ = State::refused;
-    loop().log(LogLevel::info, "TLS handshake" + (peerName_.empty() ? "" : " with " + peerName_) + " failed: " + why);
+    logFailure(why);
     wire_->finishSending();
     deadline_.set(std::min(deadline_.due(), loop().in(refusalTimeout).at()));
     dropArrived();
@@ -299,10 +301,17 @@ void TlsStream::dropArrived() {
 }
 
 void TlsStream::timeIsUp() {
-    const bool refused = state_ == State::refused;
-    if (!refused)
-        loop().log(LogLevel::info, "TLS handshake" + (peerName_.empty() ? "" : " with " + peerName_) + " failed: not done in time");
-    breakOff(refused ? ECONNABORTED : ETIMEDOUT);
+    if (state_ == State::refused) return breakOff(ECONNABORTED);
+    try {
+        if (hasSpoken()) logFailure("not done in time");
+    } catch (const std::bad_alloc&) {
+        // It is cut all the same.
+    }
+    breakOff(ETIMEDOUT);
+}
+
+void TlsStream::logFailure(const std::string& why) {
+    loop().log(LogLevel::info, "TLS handshake" + (peerName_.empty() ? "" : " with " + peerName_) + " failed: " + why);
 }
 
 // ── Receiving ──

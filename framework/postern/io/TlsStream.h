@@ -68,8 +68,10 @@ private:
     void connectNow(Deadline deadline);
     bool handshake();
     bool isPlainHttp() const;
+    bool hasSpoken() const;
     void opened();
     void refuse(const std::string& why);
+    void logFailure(const std::string& why);
     void dropArrived();
     void timeIsUp();
     bool tryReceive(Operation& operation);
@@ -96,6 +98,7 @@ private:
     int failure_ = 0;               // errno for the next receive
     State state_ = State::handshaking;
     bool handedOver_ = false;       // the wire has the bytes of sending_, not yet the kernel
+    bool heard_ = false;            // OpenSSL has got something to read
     bool peerFinished_ = false;     // he said close_notify
     bool cutShort_ = false;         // the wire ended without it
 };

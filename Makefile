@@ -176,12 +176,12 @@ $(PEERS): $(B)/bin/peers/%: $(B)/obj/tests/support/peers/%.o
 	$(call link,ordinary)
 
 BENCH_PROGRAMS := $(BENCHES:%=$(B)/bin/bench/%)
-BENCH_PEERS := $(B)/bin/bench/fcgiloop $(B)/bin/bench/uwsgihello_plugin.so
+BENCH_PEERS := $(B)/bin/bench/fcgiloop $(B)/bin/bench/beastecho $(B)/bin/bench/uwsgihello_plugin.so
 $(filter-out $(BENCH_PEERS),$(BENCH_PROGRAMS)): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libsupport.a $(B)/lib/libpostern.a
 	$(call link,ordinary)
 
 # With libfcgi's own half for the operating system, and with the header that the uWSGI at hand prints.
-$(B)/bin/bench/fcgiloop: $(B)/obj/tests/bench/fcgiloop.o
+$(B)/bin/bench/fcgiloop $(B)/bin/bench/beastecho: $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o
 	$(call link,ordinary)
 $(B)/bin/bench/uwsgihello_plugin.so: $(S)tests/bench/uwsgihello.c $(SERVERS)
 	@mkdir -p $(@D) $(B)/obj/tests/bench

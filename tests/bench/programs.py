@@ -33,10 +33,11 @@ class Server:
 
     def __init__(self, command, wrapper=()):
         arguments = [os.path.join(BIN, command[0]), *command[1:]]
-        if 'floor' not in command[0]:
+        if not command[0].startswith(('bench/', '/')) or command[0] == 'bench/counting':
             arguments += ['--listen', 'http://127.0.0.1:0', '--workers', '1']
+        environment = {**os.environ, 'NODE_PATH': os.path.join(os.path.dirname(BIN), 'node/node_modules')}
         self.process = subprocess.Popen(['taskset', '-c', SERVER_CORE, *wrapper, *arguments],
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
         self.url = self.process.stdout.readline().strip()
         if not self.url:
             raise SystemExit(f'{" ".join(arguments)} did not start')

@@ -7,6 +7,7 @@
 #include "postern/main/Settings.h"
 #include "postern/main/Systemd.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -24,6 +25,16 @@ void raiseDescriptorLimit() {
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
     limit.rlim_cur = limit.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Messages of a megabyte come and go: memory that malloc() gives back to the system for each of them, to get it again page by
+// page, costs more than the message does.
+void keepFreedMemory() {
+#if defined(__GLIBC__)
+    constexpr int mappedFrom = 4 << 20, keptAtMost = 32 << 20;  // bytes
+    ::mallopt(M_MMAP_THRESHOLD, mappedFrom);
+    ::mallopt(M_TRIM_THRESHOLD, keptAtMost);
+#endif
 }
 
 ListenSpec at(ListenSpec::Kind kind) {

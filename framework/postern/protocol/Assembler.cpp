@@ -112,6 +112,7 @@ Assembler::Gathered Assembler::gather(std::span<char> payload, size_t hold, size
     } else {
         used = std::min(piece.size(), hold - std::min(hold, message_.size()));
         const auto before = message_.size();
+        makeRoom(used, hold);
         message_.append(piece.substr(0, used));
         result = appended(before);
         if (result == Gathered::all && used < piece.size()) result = Gathered::held;
@@ -122,6 +123,14 @@ Assembler::Gathered Assembler::gather(std::span<char> payload, size_t hold, size
     if (result == Gathered::all && compressed_ && frame_.fin && payloadSeen_ == frame_.payloadLength)
         result = finishInflating(hold);
     return result;
+}
+
+// A frame says how long it is, but memory is only taken in proportion to what has arrived.
+void Assembler::makeRoom(size_t size, size_t hold) {
+    const auto needed = message_.size() + size;
+    if (needed <= message_.capacity()) return;
+    const auto whole = message_.size() + (frame_.payloadLength - payloadSeen_);
+    message_.reserve(static_cast<size_t>(std::min<uint64_t>({whole, needed * 4, hold})));
 }
 
 // One byte over the limit is asked for, to tell a message that is at the limit from one that is over it.

@@ -64,6 +64,7 @@ private:
     uint64_t messageRoom() const;
     void begin(const FrameHeader& header);
     Gathered gather(std::span<char> payload, size_t hold, size_t& consumed);
+    void makeRoom(size_t size, size_t hold);
     Gathered inflate(std::string_view piece, size_t hold, size_t& consumed);
     Gathered finishInflating(size_t hold);
     Gathered inflated(const Inflater::Progress& progress, size_t before);

@@ -145,8 +145,9 @@ DeflateAnswer answerOffer(const Parameters& offer, const DeflateOptions& options
     if (agreed.serverWindowBits < 15 || offer.serverWindowBits)
         text += "; server_max_window_bits=" + std::to_string(agreed.serverWindowBits);
 
+    // A size the client offers binds it without an answer (§7.1.2.2), but Boost.Beast forgets it unless it is repeated.
     agreed.clientWindowBits = offer.clientWindowBits.value_or(15);
-    if (offer.clientWindowBitsAllowed && options.peerWindowBits < 15) {
+    if (offer.clientWindowBits || (offer.clientWindowBitsAllowed && options.peerWindowBits < 15)) {
         agreed.clientWindowBits = std::min(agreed.clientWindowBits, options.peerWindowBits);
         text += "; client_max_window_bits=" + std::to_string(agreed.clientWindowBits);
     }

@@ -237,7 +237,7 @@ Message WebSocketCore::recv(Deadline deadline) {
 
 Message WebSocketCore::takeReady() {
     const Incoming incoming = *std::exchange(ready_, std::nullopt);
-    if (!changed_.empty()) loop_.defer(*this);  // others wait for what comes behind it
+    loop_.defer(*this);  // what comes behind it is heard though nobody calls recv() again
     if (incoming.assembled) return Message(incoming.opcode, assembler_.takeMessage());
     return Message(incoming.opcode, {incoming.payload.data(), incoming.payload.size()}, *this);
 }
@@ -456,8 +456,8 @@ void WebSocketCore::timePassed() {
     }
     // What was sent before the close is still on its way: as long as the peer takes it, it gets it (the stream's own
     // time-out ends the wait for one that does not).
-    if (stream_->queuedBytes() > 0 || (finishing_ && !stream_->isSendingFinished()))
-        return timer_.set(loop_.in(closeTimeout_).at());
+    const bool ends = finishing_ && (!isClient_ || failed_);
+    if (stream_->queuedBytes() > 0 || (ends && !stream_->isSendingFinished())) return timer_.set(loop_.in(closeTimeout_).at());
     lineGone();
 }
 

@@ -1,5 +1,5 @@
 // The first byte chooses what the client asks for, the second how the rest is cut; the rest is what the server answers,
-// "KEY" in it being replaced by what fits the client's key.
+// "Sec-WebSocket-Accept: KEY" in it being replaced by what fits the client's key.
 #include "postern/client/ConnectWebSocket.h"
 #include "postern/protocol/Handshake.h"
 #include "postern/protocol/WebSocketUrl.h"
@@ -30,8 +30,9 @@ ClientOptions optionsOf(uint8_t choice) {
 }
 
 std::string withAccept(std::string_view answer, std::string_view key) {
+    constexpr std::string_view line = "\r\nSec-WebSocket-Accept: KEY\r\n";
     std::string text(answer);
-    if (const auto at = text.find("KEY"); at != std::string::npos) text.replace(at, 3, acceptKey(key));
+    if (const auto at = text.find(line); at != std::string::npos) text.replace(at + line.size() - 5, 3, acceptKey(key));
     return text;
 }
 

@@ -10,7 +10,8 @@ using namespace postern;
 namespace {
 
 // What was said to each request and in each kind of record: their order among each other is free. A second request that
-// begins too early is refused, unless the connection ends with the first one before it is seen.
+// begins too early is refused, and what is asked about the application is answered, unless the connection ends with the first
+// one before that is seen.
 using Streams = std::map<std::pair<int, int>, std::string>;
 
 Streams readStreams(std::string_view bytes) {
@@ -24,7 +25,7 @@ Streams readStreams(std::string_view bytes) {
         require(bytes.size() >= 8 + content + padding, "only whole records are sent");
         constexpr char endRequest = 3, cannotMultiplex = 1;
         const bool refusal = bytes[1] == endRequest && content == 8 && bytes[12] == cannotMultiplex;
-        if (!refusal) streams[{bytes[1], number(2)}] += std::string(bytes.substr(8, content)) + (content == 0 ? "(end)" : "");
+        if (!refusal && number(2) != 0) streams[{bytes[1], number(2)}] += std::string(bytes.substr(8, content)) + (content == 0 ? "(end)" : "");
         bytes.remove_prefix(8 + content + padding);
     }
     return streams;

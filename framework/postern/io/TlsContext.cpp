@@ -6,8 +6,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <array>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <new>
 #include <stdexcept>
 #include <string_view>
@@ -54,8 +55,8 @@ void useCertificate(SSL_CTX* context, const TlsCertificate& certificate) {
         badFile("cannot use the key", keyFile);
 }
 
-int chooseProtocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered, unsigned offeredSize,
-                   void*) {
+int chooseProtocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+                   unsigned offeredSize, void*) {
     for (unsigned at = 0; at < offeredSize; at += 1u + offered[at]) {
         if (std::string_view(reinterpret_cast<const char*>(offered) + at + 1, offered[at]) != onlyProtocol) continue;
         *chosen = offered + at + 1;
@@ -69,6 +70,22 @@ int chooseCertificate(SSL* connection, int*, void* context) {
     const char* host = SSL_get_servername(connection, TLSEXT_NAMETYPE_host_name);
     if (host) SSL_set_SSL_CTX(connection, static_cast<const TlsServerContext*>(context)->contextFor(host));
     return SSL_TLSEXT_ERR_OK;
+}
+
+// Are the certificates there to be found by the hash of their names?
+bool isHashed(const char* directory) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error))
+        if (const auto name = entry.path().filename().native(); name.size() == 10 && name.ends_with(".0")) return true;
+    return false;
+}
+
+// OpenSSL looks into a directory when a certificate asks for it, but the file with all of them takes it many milliseconds.
+void trustSystem(SSL_CTX* context) {
+    const char* directory = std::getenv(X509_get_default_cert_dir_env());
+    SSL_CTX_set_default_verify_dir(context);
+    if (std::getenv(X509_get_default_cert_file_env()) || !isHashed(directory ? directory : X509_get_default_cert_dir()))
+        SSL_CTX_set_default_verify_file(context);
 }
 
 bool isNumericAddress(const std::string& host) {
@@ -102,9 +119,10 @@ void TlsServerContext::configure(ssl_ctx_st* context, const TlsServerOptions& op
     if (clientCertificates_ == ClientCertificates::none) return;
     if (options.clientCaFile.empty()) throw std::invalid_argument("clients' certificates need a file of who signs them");
     ERR_clear_error();
-    if (SSL_CTX_load_verify_file(context, options.clientCaFile.c_str()) != 1) badFile("cannot use the CA file", options.clientCaFile);
-    auto* names = SSL_load_client_CA_file(options.clientCaFile.c_str());
-    if (!names) badFile("cannot use the CA file", options.clientCaFile);
+    const auto& caFile = options.clientCaFile;
+    if (SSL_CTX_load_verify_file(context, caFile.c_str()) != 1) badFile("cannot use the CA file", caFile);
+    auto* names = SSL_load_client_CA_file(caFile.c_str());
+    if (!names) badFile("cannot use the CA file", caFile);
     SSL_CTX_set_client_CA_list(context, names);
     const bool required = clientCertificates_ == ClientCertificates::required;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
@@ -132,7 +150,7 @@ TlsClientContext::TlsClientContext(const TlsClientOptions& options)
         if (!options.caFile.empty()) {
             if (SSL_CTX_load_verify_file(context_, options.caFile.c_str()) != 1) badFile("cannot use the CA file", options.caFile);
         } else if (options.verify) {
-            SSL_CTX_set_default_verify_paths(context_);
+            trustSystem(context_);
         }
     } catch (const std::invalid_argument& problem) {
         SSL_CTX_free(context_);

@@ -92,7 +92,7 @@ struct TlsClientOptions {
 /// For any number of connections to any hosts, on any thread.
 class TlsClientContext {
 public:
-    /// Reads the files, which takes some milliseconds. Throws TlsError with the file's name and the reason.
+    /// Reads the files, which may take a while. Throws TlsError with the file's name and the reason.
     explicit TlsClientContext(const TlsClientOptions& options);
     ~TlsClientContext();
     TlsClientContext(const TlsClientContext&) = delete;

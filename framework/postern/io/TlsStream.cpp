@@ -28,12 +28,17 @@ constexpr std::string_view plainHttpReply =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 57\r\n\r\n"
     "400 Bad Request: this port speaks https, you speak http.\n";
 
+bool beginsNoRecord(std::string_view bytes) {
+    if (bytes.empty()) return false;
+    const auto type = static_cast<unsigned char>(bytes.front());
+    return type < SSL3_RT_CHANGE_CIPHER_SPEC || type > SSL3_RT_APPLICATION_DATA;
+}
+
 // Bytes of the record that begins here: 0 as long as it is not complete. What is no record is for OpenSSL to refuse.
 size_t recordIn(std::string_view bytes) {
     if (bytes.empty()) return 0;
     const auto byte = [&](size_t at) { return static_cast<unsigned char>(bytes[at]); };
-    const bool isType = byte(0) >= SSL3_RT_CHANGE_CIPHER_SPEC && byte(0) <= SSL3_RT_APPLICATION_DATA;
-    if (!isType) return bytes.size();
+    if (beginsNoRecord(bytes)) return bytes.size();
     if (bytes.size() < recordHead) return 0;
     const size_t size = recordHead + (size_t{byte(3)} << 8 | byte(4));
     if (size > recordHead + maxRecord) return bytes.size();
@@ -61,6 +66,7 @@ std::string addressOf(const ASN1_OCTET_STRING& bytes) {
     const auto size = static_cast<size_t>(ASN1_STRING_length(&bytes));
     std::string text;
     char piece[8];
+    if (size != 4 && size != 16) return "no address";
     for (size_t i = 0; i < size; i += size == 4 ? 1 : 2) {
         if (size == 4) std::snprintf(piece, sizeof piece, "%u", data[i]);
         else std::snprintf(piece, sizeof piece, "%x", static_cast<unsigned>(data[i] << 8 | data[i + 1]));
@@ -80,7 +86,7 @@ std::string namesIn(const X509* certificate) {
         if (name->type == GEN_DNS)
             add({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
                  static_cast<size_t>(ASN1_STRING_length(name->d.dNSName))});
-        else if (name->type == GEN_IPADD && (ASN1_STRING_length(name->d.iPAddress) == 4 || ASN1_STRING_length(name->d.iPAddress) == 16))
+        else if (name->type == GEN_IPADD)
             add(addressOf(*name->d.iPAddress));
     }
     return names.empty() ? textOf(X509_get_subject_name(certificate)) : names;
@@ -108,7 +114,10 @@ struct TlsStream::Bio {
         auto& stream = owner(bio);
         BIO_clear_retry_flags(bio);
         const auto bytes = stream.wire_->unreadText();
-        if (stream.recordLeft_ == 0) stream.recordLeft_ = recordIn(bytes);
+        if (stream.recordLeft_ == 0) {
+            stream.recordLeft_ = stream.noRecords_ ? bytes.size() : recordIn(bytes);
+            stream.noRecords_ = stream.noRecords_ || beginsNoRecord(bytes);
+        }
         const auto count = std::min(stream.recordLeft_, static_cast<size_t>(std::max(size, 0)));
         if (count == 0) {
             BIO_set_retry_read(bio);
@@ -274,7 +283,8 @@ void TlsStream::opened() {
     deadline_.remove();
     if (context_ && context_->asksForCertificates()) {
         const auto* certificate = SSL_get0_peer_certificate(ssl_);
-        peer_ = std::make_shared<TlsPeer>(TlsPeer{certificate != nullptr, certificate ? textOf(X509_get_subject_name(certificate)) : ""});
+        auto subject = certificate ? textOf(X509_get_subject_name(certificate)) : std::string();
+        peer_ = std::make_shared<TlsPeer>(TlsPeer{certificate != nullptr, std::move(subject)});
     }
     context_.reset();
     std::string().swap(peerName_);

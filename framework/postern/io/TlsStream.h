@@ -99,6 +99,7 @@ private:
     State state_ = State::handshaking;
     bool handedOver_ = false;       // the wire has the bytes of sending_, not yet the kernel
     bool heard_ = false;            // OpenSSL has got something to read
+    bool noRecords_ = false;        // what comes is not TLS: all of it is for OpenSSL to refuse
     bool peerFinished_ = false;     // he said close_notify
     bool cutShort_ = false;         // the wire ended without it
 };

@@ -165,10 +165,12 @@ Assembler::Gathered Assembler::inflated(const Inflater::Progress& progress, size
 }
 
 Assembler::Gathered Assembler::appended(size_t before) {
+    // The first breach counts, however much came at once.
     const auto piece = std::string_view(message_).substr(before);
-    if (piece.size() > messageRoom()) return Gathered::tooBig;
+    const auto allowed = piece.substr(0, static_cast<size_t>(std::min<uint64_t>(piece.size(), messageRoom())));
+    if (opcode_ == WebSocketOpcode::text && !utf8_.feed(allowed)) return Gathered::notUtf8;
+    if (piece.size() > allowed.size()) return Gathered::tooBig;
     messageBytes_ += piece.size();
-    if (opcode_ == WebSocketOpcode::text && !utf8_.feed(piece)) return Gathered::notUtf8;
     return Gathered::all;
 }
 

@@ -5,6 +5,7 @@
 #   framework/postern/*/*.cpp      the library
 #   apps/NAME.cpp                  the program NAME
 #   tests/ROOM/*.cpp, support/     one Catch2 program
+#   tests/interop/peers/NAME.cpp   build/bin/peers/NAME, another implementation to talk to
 #   tests/fuzz/NAME.cpp            the fuzz target NAME
 #   tests/bench/NAME.cpp           the benchmark NAME
 #   tests/conformance/testee.cpp   the program testee
@@ -31,6 +32,7 @@ ARGS =
 TESTS =
 NAME =
 SECONDS = 60
+CONVERSATIONS = 10000
 CLANG_CXX = clang++
 OTHER_CXX = $(if $(findstring clang,$(CXX)),g++,$(CLANG_CXX))
 
@@ -150,7 +152,7 @@ $($1.dir)/bin/testee: $($1.dir)/obj/tests/conformance/testee.o $($1.dir)/lib/lib
 $($1.dir)/tests: $(call objects,$1,$2 $(SUPPORT)) $($1.dir)/lib/libpostern.a $($1.dir)/cases
 	$$(call link,$1,$$(CATCH_LIBS))
 
--include $(wildcard $(addprefix $($1.dir)/obj/,apps/*.d framework/postern/*/*.d tests/*/*.d tests/fuzz/replay/*.d tests/support/peers/*.d))
+-include $(wildcard $(addprefix $($1.dir)/obj/,apps/*.d framework/postern/*/*.d tests/*/*.d tests/fuzz/replay/*.d tests/support/peers/*.d tests/interop/peers/*.d))
 endef
 
 ifeq ($(origin VERSION),file)
@@ -174,6 +176,14 @@ $(REPLAYS): $(B)/address/replay/%: $(B)/address/obj/tests/fuzz/%.o $(call object
 PEERS := $(patsubst $(S)tests/support/peers/%.cpp,$(B)/bin/peers/%,$(wildcard $(S)tests/support/peers/*.cpp))
 $(PEERS): $(B)/bin/peers/%: $(B)/obj/tests/support/peers/%.o
 	$(call link,ordinary)
+
+# The other ends of WebSockets: other implementations, and our client as a program. They are quick to compile rather than fast.
+INTEROP := $(patsubst $(S)tests/interop/peers/%.cpp,$(B)/bin/peers/%,$(wildcard $(S)tests/interop/peers/*.cpp))
+$(B)/obj/tests/interop/peers/%.o: private LAST = -O1 -g0
+$(B)/obj/tests/interop/peers/websocketpp.o: private LAST = -O1 -g0 -std=c++17
+$(B)/bin/peers/postern: $(B)/lib/libpostern.a
+$(INTEROP): $(B)/bin/peers/%: $(B)/obj/tests/interop/peers/%.o
+	$(call link,ordinary,-lwebsockets)
 
 BENCH_PROGRAMS := $(BENCHES:%=$(B)/bin/bench/%)
 BENCH_PEERS := $(B)/bin/bench/fcgiloop $(B)/bin/bench/beastecho $(B)/bin/bench/uwsgihello_plugin.so
@@ -215,7 +225,7 @@ config.mk: $(S)configure $(S)config.mk.in
 	@rm -f config.out
 
 # One installation for everything that is asked for.
-deps_set := $(if $(filter check check-clang fuzz bench distcheck,$(MAKECMDGOALS)),check,build)
+deps_set := $(if $(filter check check-clang conformance fuzz bench distcheck,$(MAKECMDGOALS)),check,build)
 
 .PHONY: deps
 deps: ## checks for the system packages that building and checking need; see tests/support/deps
@@ -223,7 +233,7 @@ deps: ## checks for the system packages that building and checking need; see tes
 
 # ---- run, check, fuzz, bench
 
-.PHONY: run check check-clang check-build fuzz bench
+.PHONY: run check check-clang check-build conformance fuzz bench
 run: ## builds and starts a program: RUN=echo ARGS=...
 	@$(DEPS) build
 	+@$(SUBMAKE) $(B)/bin/$(RUN)
@@ -237,12 +247,13 @@ PARTS = $(if $(TESTS),$(filter tests threads plain,$(PARTS.$(or $(SANITIZE),addr
 
 HEADER_CHECKS := $(HEADERS:$(S)framework/%.h=$(B)/check/headers/%.ok)
 needs.headers := $(HEADER_CHECKS)
-needs.tests := programs $(patsubst %,$(B)/address/bin/%,$(APPS) testee) $(B)/address/tests $(PEERS) $(NODE) $(SERVERS)
+needs.tests := programs $(patsubst %,$(B)/address/bin/%,$(APPS) testee) $(B)/address/tests $(PEERS) $(INTEROP) $(NODE) $(SERVERS)
 needs.docs := programs $(B)/docs/built
 needs.replay := $(REPLAYS)
 needs.threads := $(if $(THREADED),$(B)/thread/tests)
-needs.plain := programs $(patsubst %,$(B)/address/bin/%,$(APPS) testee) $(B)/tests $(PEERS) $(NODE) $(SERVERS)
+needs.plain := programs $(patsubst %,$(B)/address/bin/%,$(APPS) testee) $(B)/tests $(PEERS) $(INTEROP) $(NODE) $(SERVERS)
 needs.install := $(CONSUMERS)
+needs.conformance := programs $(B)/address/tests $(INTEROP) $(NODE)
 needs.other := $(B)/other/lib/libpostern.a $(APPS:%=$(B)/other/bin/%)
 
 check-build: $(foreach part,$(PARTS),$(needs.$(part)))
@@ -255,10 +266,13 @@ check check-clang bench: export POSTERN_SERVERS = $(CURDIR)/$(B)/servers/root
 check check-clang: export POSTERN_SOURCE = $(abspath ./$(S))
 check check-clang: export POSTERN_PYTHON = /usr/bin/python3
 check check-clang: export TESTS := $(TESTS)
+check: export CONVERSATIONS := $(CONVERSATIONS)
 check: ## runs every test; SANITIZE=address|thread|none one build, TESTS='[tag]' some cases, PARTS=... some parts
 	@$(DEPS) check
 	+@MAKE='$(MAKE)' HEADER_CHECKS='$(HEADER_CHECKS)' REPLAYS='$(REPLAYS)' THREADED='$(THREADED)' \
 		$(S)tests/support/check $(PARTS)
+conformance: ## the long runs: every rule at every cut, CONVERSATIONS=10000 with each other implementation
+	+@$(SUBMAKE) check PARTS=conformance CONVERSATIONS=$(CONVERSATIONS)
 check-clang: ## compiles the library and the programs with the other compiler
 	+@$(SUBMAKE) check PARTS=other
 

@@ -27,7 +27,7 @@ constexpr int exitFailed = 1, exitUsage = 2;
 
 constexpr const char* commands = R"(Each line is sent as a text message; Ctrl+D closes. What begins with a slash is a command:
   /binary FILE            send the file's bytes as one binary message
-  /ping [TEXT]            send a ping; its pong is shown
+  /ping                   send a ping, and show how long its pong took
   /close [CODE [REASON]]  close, with 1000 unless there is another code
   /help                   show this list
   //TEXT                  send /TEXT)";
@@ -75,7 +75,6 @@ public:
     Conversation(WebSocket& socket, const Settings& settings) : socket_(socket), settings_(settings) {}
 
     int talk() {
-        socket_.onpong([](std::string_view payload) { say("pong " + std::string(payload)); });
         FiberGroup typing;
         typing.spawn([this] { readLines(); });
         while (const auto message = socket_.recv()) print(message);
@@ -99,9 +98,9 @@ private:
 
     int end() const {
         const auto code = socket_.closeCode();
-        const bool good = closedByUs_ ? socket_.wasClean() : code == 1000 || code == 1005;
+        const bool good = !settings_.execute && (closedByUs_ ? socket_.wasClean() : code == 1000 || code == 1005);
         if (!good || settings_.verbose) say("closed: " + std::to_string(code) + " " + socket_.closeReasonString());
-        return good && !settings_.execute ? 0 : exitFailed;
+        return good ? 0 : exitFailed;
     }
 
     void readLines() {
@@ -116,20 +115,21 @@ private:
                 line.clear();
             } else if (!terminal_.receive()) {
                 if (!line.empty()) take(line);
-                if (!settings_.keepOpen) closeAfterAnswers();
+                if (!settings_.keepOpen) closeAfterAnswers(1000, {});
                 return;
             }
         }
     }
 
-    // What a server sends in answer to the last lines comes before its pong.
-    void closeAfterAnswers() {
+    // What a server sends in answer to the lines before comes before its pong.
+    void closeAfterAnswers(uint16_t code, std::string_view reason) {
         try {
-            socket_.roundTrip(Loop::current().in(settings_.client.timeout));
+            socket_.roundTrip(limit());
         } catch (const TimedOut&) {
             // Then without them.
         }
-        close(1000, {});
+        closedByUs_ = socket_.isOpen();
+        socket_.close(code, reason);
     }
 
     void take(std::string_view line) {
@@ -141,12 +141,14 @@ private:
             obey(name, line);
         } catch (const std::invalid_argument& problem) {
             say(problem.what());
+        } catch (const TimedOut&) {
+            say("no pong in time; --timeout waits longer");
         }
     }
 
     void obey(std::string_view name, std::string_view arguments) {
         if (name == "/binary") return socket_.send(asBytes(readFile(std::string(arguments))));
-        if (name == "/ping") return socket_.ping(truncateControlPayload(arguments));
+        if (name == "/ping") return ping();
         if (name == "/help") return say(commands);
         if (name != "/close")
             throw std::invalid_argument("there is no " + std::string(name) + "; /help lists the commands, //TEXT sends /TEXT");
@@ -154,7 +156,7 @@ private:
         const auto code = number.empty() ? uint16_t{1000} : parseDecimal<uint16_t>(number).value_or(0);
         if (!isValidCloseCode(code))
             throw std::invalid_argument("a close code is 1000-1003, 1007-1014 or 3000-4999, not '" + std::string(number) + "'");
-        close(code, arguments);
+        closeAfterAnswers(code, arguments);
     }
 
     void sendText(std::string_view text) {
@@ -162,10 +164,12 @@ private:
         socket_.send(text);
     }
 
-    void close(uint16_t code, std::string_view reason) {
-        closedByUs_ = socket_.isOpen();
-        socket_.close(code, reason);
+    void ping() {
+        const auto took = std::chrono::duration_cast<std::chrono::microseconds>(socket_.roundTrip(limit()));
+        say("pong after " + std::to_string(took.count()) + " us");
     }
+
+    Deadline limit() const { return Loop::current().in(settings_.client.timeout); }
 
     static std::string readFile(const std::string& name) {
         std::ifstream file(name, std::ios::binary);
@@ -192,42 +196,44 @@ public:
         for (auto i = settings_.connections; i > 0; --i) sockets_.push_back(connectWebSocket(settings_.url, settings_.client));
         const auto cpu = std::clock();
         const auto begun = Clock::now();
-        until_ = Deadline::after(settings_.time, begun);
+        until_ = begun + settings_.time;
+        limit_ = Deadline::after(settings_.client.timeout, until_);
         FiberGroup fibers;
         for (auto& socket : sockets_) fibers.spawn([&] { measure(socket); });
         fibers.wait();
         report(std::chrono::duration<double>(Clock::now() - begun).count(), double(std::clock() - cpu) / CLOCKS_PER_SEC);
-        return latencies_.empty() ? exitFailed : 0;
+        return 0;
     }
 
 private:
     // Servers that echo keep the order, so each message that comes belongs to the oldest that is under way.
     void measure(WebSocket& socket) {
         std::deque<TimePoint> underWay;
+        auto allowed = settings_.inFlight;
         WaitQueue room;
         FiberGroup sending;  // apart, for it may have to wait until we have received
         sending.spawn([&] {
             for (;;) {
-                while (underWay.size() >= settings_.inFlight) throwUnlessReady(room.wait());
+                while (allowed == 0) throwUnlessReady(room.wait());
+                --allowed;
                 underWay.push_back(Clock::now());
                 socket.send(payload_);
             }
         });
-        try {
-            while (socket.recv(until_)) {
-                if (underWay.empty()) throw std::runtime_error("the server sends without being asked: --bench needs one that echoes");
-                latencies_.push_back(std::chrono::duration<float, std::micro>(Clock::now() - underWay.front()).count());
-                underWay.pop_front();
-                room.notifyOne();
-            }
-            throw std::runtime_error("the server closed: " + std::to_string(socket.closeCode()) + " " + socket.closeReasonString());
-        } catch (const TimedOut&) {
-            // That was the time.
-        }
+        do {
+            if (!socket.recv(limit_))
+                throw std::runtime_error("the server closed: " + std::to_string(socket.closeCode()) + " " + socket.closeReasonString());
+            if (underWay.empty()) throw std::runtime_error("the server sends unasked: --bench needs one that echoes");
+            const auto now = Clock::now();
+            latencies_.push_back(std::chrono::duration<float, std::micro>(now - underWay.front()).count());
+            underWay.pop_front();
+            if (now >= until_) continue;
+            ++allowed;
+            room.notifyOne();
+        } while (allowed > 0 || !underWay.empty());
     }
 
     void report(double seconds, double cpu) {
-        if (latencies_.empty()) return say("nothing came back: --bench needs a server that echoes");
         const auto count = static_cast<double>(latencies_.size());
         std::sort(latencies_.begin(), latencies_.end());
         const auto percentile = [&](size_t p) { return double{latencies_[(latencies_.size() - 1) * p / 100]}; };
@@ -239,7 +245,8 @@ private:
 
     const Settings& settings_;
     std::string payload_;
-    Deadline until_;
+    TimePoint until_;
+    Deadline limit_;
     std::vector<WebSocket> sockets_;
     std::vector<float> latencies_;  // microseconds
 };
@@ -283,11 +290,11 @@ int runAll(const Settings& settings) {
     } catch (const HandshakeError& answer) {
         return complain(answer.what(), advice(answer));
     } catch (const TlsError& problem) {
-        return complain(problem.what(), "--ca FILE trusts the certificates in a file, --insecure trusts everybody");
+        return complain(problem.what(), "is it a TLS server? --ca FILE trusts a certificate or its issuer, --insecure anybody");
     } catch (const TimedOut&) {
         return complain("no answer in time", "--timeout gives the server longer");
     } catch (const Disconnected& problem) {
-        return complain(problem.what(), "is a server running there, and can it be reached?");
+        return complain(settings.url + ": " + problem.what(), "is a server running there, and can it be reached?");
     } catch (const std::invalid_argument& problem) {
         return complain(problem.what(), "--help shows how it is used", exitUsage);
     } catch (const std::exception& problem) {
@@ -303,7 +310,7 @@ CLI::Option* addAmount(CLI::App& app, const std::string& name, Value& target, Pa
         if (!value) throw CLI::ValidationError(name, "'" + text + "' is none; sizes are like 512 or 64k, times like 250ms or 10s");
         target = *value;
     };
-    return app.add_option_function<std::string>(name, read, help);
+    return app.add_option_function<std::string>(name, read, help)->type_name(std::is_same_v<Value, Duration> ? "TIME" : "SIZE");
 }
 
 // Names and values, which stand on both sides of a character.
@@ -323,6 +330,7 @@ void addOptions(CLI::App& app, Settings& settings) {
     client.socket.maxMessage = 64 * 1024 * 1024;
     client.socket.maxFragments = 1024 * 1024;
     app.footer(commands);
+    app.get_formatter()->column_width(36);
     app.add_option("URL", settings.url, "ws://HOST[:PORT]/PATH, wss://... or ws+unix:SOCKET[:/PATH]")->required();
     addPairs(app, "-H,--header", ':', client.headers, "One more field of the request; repeatable")->type_name("'NAME: VALUE'");
     addPairs(app, "--cookie", '=', client.cookies, "A cookie; repeatable")->type_name("NAME=VALUE");
@@ -341,10 +349,9 @@ void addOptions(CLI::App& app, Settings& settings) {
 
     auto* execute = app.add_option("-x,--execute", settings.execute, "Send this, print one answer, and end")->type_name("TEXT");
     auto* bench = app.add_flag("--bench", settings.bench, "Measure a server that echoes")->excludes(execute);
-    app.add_option("--connections", settings.connections, "Of --bench")
-        ->check(CLI::Range(1, 100000))->capture_default_str()->needs(bench);
-    app.add_option("--in-flight", settings.inFlight, "Messages under way on each of them")
-        ->check(CLI::Range(1, 100000))->capture_default_str()->needs(bench);
+    const auto number = CLI::Range(1, 100'000).description("");
+    app.add_option("--connections", settings.connections, "How many [1]")->type_name("N")->check(number)->needs(bench);
+    app.add_option("--in-flight", settings.inFlight, "Messages under way on each [1]")->type_name("N")->check(number)->needs(bench);
     addAmount(app, "--size", settings.size, parseSize, "Of each message [125]")->needs(bench);
     addAmount(app, "--time", settings.time, parseDuration, "How long to measure [5s]")->needs(bench);
 }

@@ -8,4 +8,5 @@
 #include "postern/fiber/Run.h"
 #include "postern/fiber/Sync.h"
 #include "postern/main/GenericMain.h"
+#include "postern/websocket/ThreadWebSocket.h"
 #include "postern/websocket/WebSocket.h"

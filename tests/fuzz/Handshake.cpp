@@ -1,6 +1,8 @@
 // Lines: the method, the minor version, the length of the body or "chunked", then one "name:value" for each field.
 #include "postern/protocol/Handshake.h"
 
+#include "postern/protocol/DeflateOffer.h"
+
 #include "support/Require.h"
 
 #include <algorithm>
@@ -72,6 +74,8 @@ std::set<int> faultsOf(const RequestHead& head) {
     if (std::set<std::string>(protocols.begin(), protocols.end()).size() != protocols.size() ||
         !std::all_of(protocols.begin(), protocols.end(), isPlainToken))
         faults.insert(400);
+    const auto extensions = valuesOf(head, "sec-websocket-extensions");
+    if (!isExtensionList({extensions.begin(), extensions.end()})) faults.insert(400);
     return faults;
 }
 

@@ -133,6 +133,32 @@ TEST_CASE("a whole conversation passes by FastCGI, SCGI and uwsgi", "[gateway]")
     }
 }
 
+TEST_CASE("a WebSocket with callbacks lives on behind its handler by FastCGI, SCGI and uwsgi", "[gateway]") {
+    for (const auto protocol : wireProtocols) {
+        CAPTURE(nameOf(protocol));
+        std::string end;
+        const auto handler = [&](Cgi& cgi) {
+            auto websocket = cgi.acceptWebsocket();
+            websocket.onmessage([](WebSocket& self, std::string_view text) { self.send(text); });
+            websocket.onclose([&](const CloseEvent& event) { end = std::to_string(event.code) + (event.wasClean ? " clean" : ""); });
+        };
+        WebServerTalk talk(protocol, handler, over(WebsocketOver::yes));
+        Client client(talk, wireUpgrade("/"));
+        CHECK(client.head().starts_with(statusLine(protocol) + "101 Switching Protocols\r\n"));
+        client.say(maskedFrame(1, "hello"));
+        CHECK(client.frames() == "text hello");
+        client.say(maskedFrame(1, "again"));
+        CHECK(client.frames() == "text hello; text again");
+        CHECK(!client.line.ended());
+        client.say(maskedFrame(8, code4000));
+        CHECK(client.frames() == "text hello; text again; close " + code4000);
+        CHECK(end == "4000 clean");
+        CHECK(client.line.ended());
+        CHECK(client.complaint.empty());
+        CHECK(talk.log().empty());
+    }
+}
+
 TEST_CASE("frames behind the head are the conversation's, however all of it arrives", "[gateway]") {
     for (const auto protocol : wireProtocols) {
         CAPTURE(nameOf(protocol));

@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 using namespace postern;
 using namespace std::chrono_literals;
@@ -76,4 +78,42 @@ TEST_CASE("addresses are read as numbers; IPv4 within IPv6 as IPv4, Unix sockets
     sockaddr_storage local{};
     local.ss_family = AF_UNIX;
     CHECK(readEndpoint(local).address.empty());
+}
+
+TEST_CASE("a stream that is flooded may go at any moment, also while the loop owes it a turn", "[io]") {
+    struct Owner {
+        explicit Owner(int fd, size_t limit) : stream(std::make_unique<Socket>(Loop::current(), fd)), left(limit) {}
+        void take() {
+            do {
+                const auto size = stream->unread().size();
+                stream->consume(size);
+                if (size >= left || stream->ended() || stream->broken()) return stream.reset();
+                left -= size;
+            } while (stream->startReceive([](void* self) { static_cast<Owner*>(self)->take(); }, this));
+        }
+        std::unique_ptr<Socket> stream;
+        size_t left;
+    };
+    const LeftoverCheck leftovers;
+    run([] {
+        const std::string block(4096, 'x');
+        for (size_t limit = 1; limit < 400'000; limit += 7919) {
+            int ends[2];
+            REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+            Owner owner(ends[0], limit);
+            // Small parts, so that many receives are needed, and more of them come between two turns of the loop.
+            const auto flood = [&] {
+                while (::send(ends[1], block.data(), block.size(), MSG_NOSIGNAL) > 0) continue;
+            };
+            flood();
+            owner.take();
+            for (int turn = 0; turn < 200 && owner.stream; ++turn) {
+                flood();
+                yield();
+            }
+            CHECK(!owner.stream);
+            ::close(ends[1]);
+        }
+    });
+    CHECK(leftovers.find() == "");
 }

@@ -136,6 +136,22 @@ TEST_CASE("a CGI program talks WebSocket over its standard streams", "[main]") {
     CHECK(process.wait() == 0);
 }
 
+TEST_CASE("a CGI program lives as long as its WebSocket has callbacks", "[main]") {
+    auto variables = handshake;
+    for (auto& [name, value] : variables)
+        if (value == "/echo") value = "/events";
+    Process process({checkedApp("echo")}, with(cgi(variables)));
+    process.waitForOutput("\r\n\r\n");
+    for (const auto* text : {"hello", "again"}) {
+        process.write(maskedFrame(1, text));
+        process.waitForOutput("\x81\x05" + std::string(text));
+    }
+    process.write(maskedFrame(8, "\x03\xe8"));
+    process.closeInput();
+    process.waitForOutput("\x88\x02\x03\xe8");
+    CHECK(process.wait() == 0);
+}
+
 TEST_CASE("a CGI gateway that ended our input gets 501, and the log names the remedy", "[main]") {
     const std::pair<const char*, const char*> servers[] = {{"lighttpd/1.4.69", "cgi.upgrade = \"enable\""},
                                                            {"Apache/2.4.71", "upgrade=websocket"},

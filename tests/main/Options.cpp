@@ -146,10 +146,10 @@ TEST_CASE("--help tells of every option and --version of the features", "[main]"
     CHECK(help.errors.empty());
     for (const char* option :
          {"--listen", "--port", "--host", "--mount", "--workers", "--socket-group", "--user", "--group", "--max-body",
-          "--max-message", "--max-head", "--max-target", "--max-fields", "--max-parameters", "--max-connections", "--stack-size",
+          "--max-message", "--max-fragments", "--max-head", "--max-target", "--max-fields", "--max-parameters", "--max-connections", "--stack-size",
           "--head-timeout", "--idle-timeout", "--body-timeout", "--send-timeout", "--shutdown-timeout", "--allowed-origin",
           "--refuse-absent-origin", "--trusted-proxy", "--proxy-protocol", "--trust-remote-user", "--allow-gateway", "--max-variables",
-          "--upgrade-timeout", "--websocket-over", "--log-level", "--log-format",
+          "--upgrade-timeout", "--websocket-deflate", "--websocket-over", "--log-level", "--log-format",
           "--log-file", "--access-log", "--access-log-file", "--dev", "--check-config", "--config", "--version"}) {
         CAPTURE(option);
         CHECK(contains(help.output, option));
@@ -165,14 +165,14 @@ TEST_CASE("every option takes a right value, together with all others", "[main]"
     const auto checked = hello(
         {"--check-config", "--listen", "http://127.0.0.1:0", "--listen", "http+unix:/nowhere/app.sock", "-p", "0", "--host",
          "127.0.0.1", "--mount", "/app", "--workers", "2", "--socket-group", "nogroup", "--user", "nobody", "--group", "nogroup",
-         "--max-body", "1g", "--max-message", "64m", "--max-head", "32k", "--max-target", "4k", "--max-fields", "50",
+         "--max-body", "1g", "--max-message", "64m", "--max-fragments", "1", "--max-head", "32k", "--max-target", "4k", "--max-fields", "50",
          "--max-parameters", "10", "--max-connections", "100", "--stack-size", "128k", "--head-timeout", "1s", "--idle-timeout",
          "1m", "--body-timeout", "500ms", "--send-timeout", "1h", "--shutdown-timeout", "0s", "--allowed-origin",
          "https://example.com", "--allowed-origin", "https://*.example.com", "--allowed-origin", "null", "--allowed-origin", "any",
          "--refuse-absent-origin", "--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "unix", "--trusted-proxy", "::1",
          "--proxy-protocol", "--trust-remote-user", "--listen", "fcgi://127.0.0.1:0", "--listen", "scgi+unix:/nowhere/app.scgi?websocket=yes",
          "--listen", "uwsgi+fd:5", "--allow-gateway", "192.0.2.1", "--allow-gateway", "2001:db8::/32", "--max-variables", "1k", "--upgrade-timeout",
-         "1s", "--websocket-over", "no", "--log-level", "debug", "--log-format", "json", "--log-file",
+         "1s", "--websocket-deflate", "takeover", "--websocket-over", "no", "--log-level", "debug", "--log-format", "json", "--log-file",
          "/nowhere/log", "--access-log", "combined", "--access-log-file", "/nowhere/access", "--dev"});
     CAPTURE(checked.errors);
     CHECK(checked.code == 0);
@@ -202,6 +202,8 @@ TEST_CASE("a wrong command line ends with 2 and says what is wrong", "[main]") {
                             Row{{"--proxy-protocol"}, "say by --trusted-proxy"},
                             Row{{"--allow-gateway", "server"}, "'server' is no address"},
                             Row{{"--max-variables", "1023"}, "max-variables"},
+                            Row{{"--max-fragments", "0"}, "at least 1"},
+                            Row{{"--websocket-deflate", "maybe"}, "takeover"},
                             Row{{"--upgrade-timeout", "10"}, "'10' is no time"},
                             Row{{"--listen", "scgi://h"}, "the port is missing: scgi://HOST:PORT"},
                             Row{{"--listen", "fcgi://h:1?websocket=maybe"}, "auto, yes or no"},

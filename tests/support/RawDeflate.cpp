@@ -13,7 +13,7 @@ Bytef* bytesOf(std::string_view text) { return reinterpret_cast<Bytef*>(const_ca
 
 constexpr std::string_view messageEnd("\0\0\xff\xff", 4);
 
-}
+} // namespace
 
 struct RawDeflater::State {
     z_stream stream{};
@@ -101,4 +101,4 @@ std::optional<std::string> RawInflater::message(std::string_view payload) {
 
 void RawInflater::forget() { inflateReset(&state_->stream); }
 
-}
+} // namespace postern

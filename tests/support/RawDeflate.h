@@ -1,5 +1,6 @@
 #pragma once
-// DEFLATE (RFC 1951) with zlib in the hands of tests, apart from the framework's: whole messages, and blocks made by hand.
+// DEFLATE (RFC 1951) with zlib in the hands of tests, apart from the framework's: whole messages, and blocks made by
+// hand.
 
 #include <memory>
 #include <optional>
@@ -31,7 +32,8 @@ private:
 };
 
 /// One message with a compressor of its own.
-std::string rawDeflated(std::string_view text, int windowBits = 15, RawDeflater::Codes codes = RawDeflater::Codes::dynamic);
+std::string rawDeflated(std::string_view text, int windowBits = 15,
+                        RawDeflater::Codes codes = RawDeflater::Codes::dynamic);
 /// A block without compression.
 std::string storedBlock(std::string_view text, bool final = false);
 
@@ -51,4 +53,4 @@ private:
     std::unique_ptr<State> state_;
 };
 
-}
+} // namespace postern

@@ -1,4 +1,5 @@
 #include "support/Catch.h"
+#include "support/SocketPair.h"
 #include "support/WebSocketClient.h"
 
 #include "postern/fiber/FiberGroup.h"
@@ -546,4 +547,48 @@ TEST_CASE("ten times a hundred abandoned closes leave nothing behind", "[websock
     server.http().drain();
     CHECK(server.http().waitForEnd());
     CHECK(alive.use_count() == 2);
+}
+
+TEST_CASE("a message that waited when its line was cut is gone with it", "[websocket]") {
+    for (const size_t fragmentSize : {0, 2}) {
+        CAPTURE(fragmentSize);
+        run([&] {
+            WebSocketOptions options;
+            options.fragmentSize = fragmentSize;
+            SocketPair pair({}, options);
+            pair.client.send("hello");
+            REQUIRE(pair.server.waitForData());
+            pair.server.abort();
+            settle();
+            CHECK(pair.server.recv().closeCode() == 1006);
+        });
+    }
+}
+
+TEST_CASE("a close hears its answer behind pings that nobody was told of", "[websocket]") {
+    run([] {
+        SocketPair pair;
+        int told = 0;
+        pair.server.onping([&](std::string_view) { ++told; });
+        pair.client.send("begin");
+        REQUIRE(pair.server.recv());
+        for (int i = 0; i < 40; ++i) pair.client.ping(std::to_string(i));
+        settle();
+        FiberGroup group;
+        group.spawn([&] { CHECK(!pair.client.recv()); });
+        pair.server.close();
+        CHECK(pair.server.wasClean());
+        CHECK(told == 0);
+    });
+}
+
+TEST_CASE("a socket may be closed after its loop has gone", "[websocket]") {
+    WebSocket kept;
+    run([&] {
+        SocketPair pair;
+        kept = std::move(pair.server);
+    });
+    kept.close();
+    CHECK(!kept.isOpen());
+    CHECK(!kept.recv());
 }

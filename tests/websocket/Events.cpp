@@ -335,3 +335,69 @@ TEST_CASE("a handler that fails after it set callbacks closes with 1011, and the
     });
     CHECK(lines.back() == "close 1011");
 }
+
+TEST_CASE("recv() gets its message though it began while a callback ran", "[websocket][events]") {
+    Lines lines;
+    run([&] {
+        SocketPair pair;
+        Event opened, goOn;
+        pair.server.onopen([&] {
+            opened.set();
+            goOn.wait();
+        });
+        pair.server.onmessage([&](std::string_view message) { lines.push_back("told " + std::string(message)); });
+        opened.wait();
+        FiberGroup group;
+        group.spawn([&] { lines.push_back("received " + pair.server.recv(5s).toString()); });
+        settle();
+        goOn.set();
+        settle();
+        pair.client.send("one");
+        group.wait();
+    });
+    CHECK(lines == Lines{"told one", "received one"});
+}
+
+TEST_CASE("a close within a callback hears its answer behind many pings", "[websocket][events]") {
+    bool clean = false;
+    run([&] {
+        SocketPair pair;
+        Event goOn;
+        pair.server.onping([](std::string_view) {});
+        pair.server.onmessage([&](WebSocket& self, std::string_view) {
+            goOn.wait();
+            self.close();
+            clean = self.wasClean();
+        });
+        pair.client.send("begin");
+        settle();
+        for (int i = 0; i < 40; ++i) pair.client.ping(std::to_string(i));
+        settle();
+        goOn.set();
+        CHECK(!pair.client.recv());
+        settle();
+    });
+    CHECK(clean);
+}
+
+TEST_CASE("a callback that waits for ever is cancelled when the loop has to end", "[websocket][events]") {
+    Lines lines;
+    run(
+        [&] {
+            auto [near, far] = Pipe::make(Loop::current());
+            auto socket = WebSocket::overStream(std::move(near), {});
+            socket.onopen([&] {
+                try {
+                    Event().wait();
+                } catch (const Cancelled&) {
+                    lines.push_back("cancelled");
+                    throw;
+                }
+            });
+            socket.onclose([&](const CloseEvent& event) { lines.push_back(text(event)); });
+            drop(socket);
+            settle();
+        },
+        {}, 20ms);
+    CHECK(lines == Lines{"cancelled", "close 1006 unclean"});
+}

@@ -1,4 +1,5 @@
 #include "support/Catch.h"
+#include "support/SocketPair.h"
 #include "support/WebSocketClient.h"
 
 #include "postern/fiber/FiberGroup.h"
@@ -467,5 +468,46 @@ TEST_CASE("a message that nobody receives stops the client, not the memory", "[w
         for (int i = 0; i < 1000; ++i) REQUIRE(line.socket.recv().textData().size() == 10'000);
         fibers.wait();
         CHECK(written == 1000);
+    });
+}
+
+TEST_CASE("who only asks whether there is a message gets to see a large one", "[websocket]") {
+    const auto seen = [](auto ask) {
+        bool found = false;
+        run([&] {
+            SocketPair pair;
+            FiberGroup fibers;
+            fibers.spawn([&] { pair.client.send(bigText(1'000'000)); });
+            for (int i = 0; i < 3000 && !found; ++i) {
+                found = ask(pair.server);
+                yield();
+            }
+            if (found) CHECK(pair.server.recv().textData().size() == 1'000'000);
+            pair.client.abort();
+        });
+        return found;
+    };
+    CHECK(seen([](WebSocket& socket) { return socket.dataAvailableForRead(); }));
+    CHECK(seen([](WebSocket& socket) { return socket.isMessageBuffered(); }));
+    CHECK(seen([](WebSocket& socket) { return !socket.waitForNextMessageWouldBlock(); }));
+}
+
+TEST_CASE("who only asks whether there is a message is told of pings, and hears what comes behind them", "[websocket]") {
+    run([] {
+        SocketPair pair;
+        int told = 0;
+        pair.server.onping([&](std::string_view) { ++told; });
+        pair.client.send("begin");
+        REQUIRE(pair.server.recv());
+        for (int i = 0; i < 40; ++i) pair.client.ping(std::to_string(i));
+        pair.client.send("behind");
+        bool found = false;
+        for (int i = 0; i < 300 && !found; ++i) {
+            found = pair.server.dataAvailableForRead();
+            yield();
+        }
+        CHECK(found);
+        CHECK(told == 40);
+        CHECK(pair.server.recv().textData() == "behind");
     });
 }

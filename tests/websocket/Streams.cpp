@@ -370,3 +370,33 @@ TEST_CASE("closing releases a writer and those who wait for it", "[websocket][st
         CHECK_THROWS_AS(pair.server.sendStream(), WebSocketClosed);
     });
 }
+
+TEST_CASE("a writer that was cancelled never makes its message look whole", "[websocket][streams]") {
+    for (const bool compressed : {false, true}) {
+        CAPTURE(compressed);
+        run([&] {
+            auto options = compressed ? deflating() : WebSocketOptions();
+            options.highWater = 1000;
+            options.fragmentSize = 1000;
+            SocketPair pair({}, options, compressed ? std::optional(DeflateAgreement()) : std::nullopt, 2000);
+            Event cancelled, read;
+            auto& fiber = Loop::current().spawn([&] {
+                auto writer = pair.client.sendStream(WebSocketOpcode::binary);
+                try {
+                    for (;;) writer.write(std::to_string(Loop::current().poller().now().time_since_epoch().count()));
+                } catch (const Cancelled&) {
+                }
+                // Its end is no longer that of the exception.
+                const Fiber::Shield shield;
+                cancelled.set();
+                read.wait();
+            });
+            settle();
+            fiber.cancel();
+            cancelled.wait();
+            while (!pair.server.isMessageBuffered() && pair.server.isOpen()) yield();
+            read.set();
+            CHECK(pair.server.recv().closeCode() == 1011);
+        });
+    }
+}

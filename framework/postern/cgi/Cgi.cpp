@@ -245,6 +245,7 @@ WebSocket Cgi::acceptWebsocket(const WebSocketOptions& options) {
     }
     auto settled = options;
     if (settled.maxMessage == 0) settled.maxMessage = state.settings.maxMessage;
+    if (settled.maxFragments == 0) settled.maxFragments = state.settings.maxFragments;
     if (!settled.deflate) settled.deflate = state.settings.deflate;
     Established established;
     established.protocol = protocol;

@@ -36,6 +36,7 @@ private:
 struct HandlerSettings {
     bool dev = false;               ///< replies to failures show the exception's text
     uint64_t maxMessage = defaultMaxMessage;
+    size_t maxFragments = defaultMaxFragments;
     std::optional<DeflateOptions> deflate;  ///< for WebSockets whose options have none of their own
     OriginPolicy origin;            ///< for WebSockets whose options have none of their own
     size_t maxParameters = 1000;    ///< in a query or a form; more is a 413

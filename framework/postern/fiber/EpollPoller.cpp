@@ -251,10 +251,14 @@ void EpollPoller::handle(epoll_event& event) {
     if (event.events & gone) descriptor->hungUp = true;
     if (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) descriptor->writable = true;
 
-    if (auto* reading = descriptor->reading; reading && descriptor->readable && perform(*reading)) complete(*reading);
+    const auto tryNow = [this](Operation* operation) {
+        if (!operation || !isReady(*operation) || !perform(*operation)) return;
+        std::erase(deferred_, operation);  // it was to be tried later in this turn
+        complete(*operation);
+    };
+    tryNow(descriptor->reading);
     // Completing may have closed the descriptor: close() has cleared the event then.
-    if (event.events == 0) return;
-    if (auto* writing = descriptor->writing; writing && descriptor->writable && perform(*writing)) complete(*writing);
+    if (event.events != 0) tryNow(descriptor->writing);
 }
 
 void EpollPoller::runDeferred() {

@@ -54,9 +54,11 @@ int runCgi(int argc, char** argv, const ProgramOptions& defaults, const Handler&
     bool complete = false;
     Loop loop(loopOptions(options, log.function()));
     loop.spawn([&] {
-        complete = serveCgi(std::make_unique<StandardStreams>(loop), variables, settings,
+        auto stream = std::make_unique<StandardStreams>(loop);
+        // A WebSocket may outlive its handler: the program ends with the stream.
+        stream->hold({&loop, [&](void*) { loop.drain(options.shutdownTimeout); }});
+        complete = serveCgi(std::move(stream), variables, settings,
                             [&](Exchange& exchange) { serveExchange(exchange, handling, handler); });
-        loop.drain(options.shutdownTimeout);  // a WebSocket may still say goodbye
     });
     loop.run();
     return complete ? 0 : 1;

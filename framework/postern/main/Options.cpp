@@ -167,6 +167,7 @@ private:
         app_.option_defaults()->group("Limits");
         addSize("max-body", o.maxBody, "Largest request body", "10m");
         addSize("max-message", o.maxMessage, "Largest WebSocket message", "1m");
+        add("max-fragments", o.maxFragments, "Most frames of a WebSocket message [16384]");
         addSize("max-head", o.maxHead, "Largest request head", "16k");
         addSize("max-target", o.maxTarget, "Longest request target", "8k");
         add("max-fields", o.maxFields, "Most header fields of a request [100]");
@@ -238,7 +239,7 @@ private:
         const auto& o = result_.options;
         std::string text = app_.get_name();
         if (!o.version.empty()) text += ' ' + o.version;
-        return text + "\npostern " + frameworkVersion + " (http https fastcgi scgi uwsgi cgi command-line websocket gzip)\n";
+        return text + "\npostern " + frameworkVersion + " (http https fastcgi scgi uwsgi cgi command-line websocket permessage-deflate gzip)\n";
     }
 
     void fail(int code, const std::string& what) {
@@ -303,6 +304,7 @@ private:
         for (const auto& range : o.allowedGateways)
             if (!AddressRange::parse(range)) throw CLI::ValidationError("--allow-gateway", "'" + range + "' is no address or range");
         checkTls();
+        if (o.maxFragments == 0) throw CLI::ValidationError("--max-fragments", "at least 1");
         if (o.maxVariables < 1024) throw CLI::ValidationError("--max-variables", "at least 1k");
         if (o.proxyProtocol && o.trustedProxies.empty())
             throw CLI::ValidationError("--proxy-protocol", "say by --trusted-proxy which peers send the header");

@@ -27,6 +27,7 @@ struct ProgramOptions {
 
     uint64_t maxBody = 10 * 1024 * 1024;      ///< bytes
     uint64_t maxMessage = defaultMaxMessage;  ///< bytes of a WebSocket message
+    size_t maxFragments = defaultMaxFragments;  ///< frames of a WebSocket message
     size_t maxHead = 16 * 1024;               ///< bytes
     size_t maxFields = 100;
     size_t maxTarget = 8 * 1024;              ///< bytes

@@ -264,6 +264,7 @@ bool runUntilStopped(const ProgramOptions& options, Workers& workers, const std:
 
 int serve(const ParsedCommandLine& command, const Handler& handler, Log& log, Signals& signals) {
     raiseDescriptorLimit();
+    keepFreedMemory();
     const auto tls = readTls(command.options);
     const auto listeners = open(command);
     dropPrivileges(command.options.user, command.options.group);

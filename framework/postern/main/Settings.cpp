@@ -47,6 +47,7 @@ HandlerSettings handlerSettings(const ProgramOptions& options) {
     HandlerSettings settings;
     settings.dev = options.dev;
     settings.maxMessage = options.maxMessage;
+    settings.maxFragments = options.maxFragments;
     if (options.websocketDeflate != "off") {
         auto& deflate = settings.deflate.emplace();
         deflate.contextTakeover = deflate.peerContextTakeover = options.websocketDeflate == "takeover";

@@ -170,6 +170,8 @@ void DeflateOptions::check() const {
     require(memoryLevel >= 1 && memoryLevel <= 9, "DeflateOptions::memoryLevel is 1 to 9");
 }
 
+bool isExtensionList(const std::vector<std::string_view>& values) { return readExtensions(values).has_value(); }
+
 std::optional<DeflateAnswer> answerDeflate(const std::vector<std::string_view>& offers, const DeflateOptions& options) {
     const auto extensions = readExtensions(offers);
     if (!extensions || !options.enabled) return {};

@@ -39,6 +39,9 @@ struct DeflateAnswer {
     std::string text;
 };
 
+/// Do these values of Sec-WebSocket-Extensions follow its grammar (RFC 6455 §9.1)? If not the handshake fails.
+bool isExtensionList(const std::vector<std::string_view>& values);
+
 /// The server's choice: the first offer among the values of Sec-WebSocket-Extensions that it can keep. Offers that are
 /// malformed, repeat a parameter or have an unknown one are passed over.
 std::optional<DeflateAnswer> answerDeflate(const std::vector<std::string_view>& offers, const DeflateOptions& options);

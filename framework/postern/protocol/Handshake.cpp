@@ -1,6 +1,7 @@
 #include "postern/protocol/Handshake.h"
 
 #include "postern/base/Crypto.h"
+#include "postern/protocol/DeflateOffer.h"
 
 #include <algorithm>
 
@@ -40,6 +41,10 @@ std::variant<NotRequested, Violation, WebSocketRequest> readWebSocketRequest(con
     if (!std::all_of(sorted.begin(), sorted.end(), isToken) ||
         std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
         return bad("malformed Sec-WebSocket-Protocol");
+    std::vector<std::string_view> extensions;
+    for (const auto& field : head.fields)
+        if (equalsIgnoringCase(field.name, "Sec-WebSocket-Extensions")) extensions.push_back(field.value);
+    if (!isExtensionList(extensions)) return bad("malformed Sec-WebSocket-Extensions");
     return request;
 }
 

@@ -101,7 +101,13 @@ void MessageWriter::sendFrames(bool last) {
 
 void MessageWriter::sendFrame(std::string_view payload, bool last) {
     const bool compressed = compress_ && next_ != WebSocketOpcode::continuation;
-    core_->sendFragment({std::exchange(next_, WebSocketOpcode::continuation), compressed, last}, payload);
+    try {
+        core_->sendFragment({std::exchange(next_, WebSocketOpcode::continuation), compressed, last}, payload);
+    } catch (const Cancelled&) {
+        // A part is missing: nothing makes the message whole.
+        core_->startClose(static_cast<uint16_t>(CloseCode::internalError), {});
+        throw;
+    }
 }
 
 }

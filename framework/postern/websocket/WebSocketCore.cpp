@@ -41,7 +41,9 @@ WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, const WebSocket
                                                                         loop_.local<DeflatePool>())
                                    : nullptr),
       assembler_(isClient_ ? Assembler::Role::client : Assembler::Role::server,
-                 {options.maxMessage ? options.maxMessage : defaultMaxMessage, options.maxFragments}, deflate_.get()),
+                 {options.maxMessage ? options.maxMessage : defaultMaxMessage,
+                  options.maxFragments ? options.maxFragments : defaultMaxFragments},
+                 deflate_.get()),
       timer_(loop_.timers(), [](Timer& timer) { static_cast<WebSocketCore*>(timer.owner())->timePassed(); }, this),
       pingInterval_(options.pingInterval),
       pingGrace_(options.pingGrace),
@@ -80,7 +82,8 @@ void WebSocketCore::release(CloseCode code) {
     try {
         if (!closeSent_ && stream_) startClose(static_cast<uint16_t>(code), code == CloseCode::normal ? "" : "internal error");
     } catch (const std::bad_alloc&) {
-        abort();
+        ready_.reset();
+        if (!gone_) return abort();  // which may be the end of us
     }
     if (eventsDue()) return loop_.defer(*this);
     dropStreamWhenUnused();
@@ -114,7 +117,7 @@ WebSocketCore::Arrived WebSocketCore::advance() {
 
 WebSocketCore::Arrived WebSocketCore::takeIn() {
     while (!isEnded() && !ready_) {
-        if (events_ && events_->controls && events_->controls->size() >= WebSocketEvents::maxControls) return Arrived::piece;
+        if (!closeSent_ && events_ && events_->areControlsFull()) return Arrived::piece;
         const bool dropping = closeSent_ || reading_ == Reading::skipping;
         if (held_ && !dropping && assembler_.gathered() >= hold()) return Arrived::piece;
         if (!held_ && stream_->unread().empty()) break;
@@ -198,9 +201,12 @@ void WebSocketCore::receiveAll() {
                 return changed_.notifyAll();
             }
             if (finishing_) continue;
-            if (stream_->ended() || stream_->broken()) {
-                failed_ = true;  // without a close frame: 1006
-                return lineGone();
+            // Without a close frame: 1006. Who only ended his side still gets what was said to him.
+            failed_ = stream_->ended() || stream_->broken();
+            if (stream_->broken()) return lineGone();
+            if (failed_) {
+                finishLine();
+                continue;
             }
             if (waitingForPiece_ > 0 && assembler_.insideMessage()) wakeWaiters();
         }
@@ -219,7 +225,10 @@ bool WebSocketCore::waitForMessage(Deadline deadline) {
         if (ready_ || isEnded() || (events_ && events_->hasControls())) continue;
         const auto wake = changed_.wait(deadline);
         if (wake == Wake::timedOut && !ready_ && !isEnded()) return false;
-        if (wake == Wake::cancelled) throw Cancelled();
+        if (wake == Wake::cancelled) {
+            loop_.defer(*this);  // what came meanwhile is for the callbacks again
+            throw Cancelled();
+        }
     }
 }
 
@@ -243,6 +252,8 @@ Message WebSocketCore::takeReady() {
 }
 
 bool WebSocketCore::isBuffered() {
+    if (pulling_) tellWaiting();
+    loop_.defer(*this);  // who asks again and again has to find more one day
     const Count waiting(waitingForWhole_);
     const auto arrived = advance();
     return arrived == Arrived::message || arrived == Arrived::end;
@@ -395,6 +406,7 @@ void WebSocketCore::startClose(uint16_t code, std::string_view reason) {
 
 void WebSocketCore::close(uint16_t code, std::string_view reason) {
     startClose(code, reason);
+    if (isEnded()) return;
     const auto patience = loop_.in(closeTimeout_);
     while (!isEnded()) {
         pump();
@@ -440,6 +452,7 @@ void WebSocketCore::dropStreamWhenUnused() {
     const bool bothEnded = stream_->ended() && stream_->isSendingFinished();
     const bool over = gone_ || stream_->broken() || bothEnded || !timer_.isSet();
     if (!over || stream_->isReceiving()) return;
+    ready_.reset();  // its bytes go with the stream
     returnLent();
     stream_.reset();
     assembler_ = Assembler(Assembler::Role::server, {});
@@ -523,7 +536,9 @@ void WebSocketCore::setHeartbeat(Duration interval, std::string message) {
 
 void WebSocketCore::drainNow(How how) {
     if (how == How::finish) return startClose(static_cast<uint16_t>(CloseCode::goingAway), "going away");
+    Fiber* const teller = events_ ? events_->fiber : nullptr;  // as long as it runs, we stay
     abort();
+    if (teller) teller->cancel();
 }
 
 std::shared_ptr<SenderLink> WebSocketCore::link() {

@@ -21,7 +21,11 @@ bool WebSocketCore::livesForEvents() const {
 }
 
 // Without a callback for them they are dropped, if nobody else can take them.
-bool WebSocketCore::tellsMessages() const { return events_ && !pulling_ && (events_->text || events_->binary || handles_ == 0); }
+// Whoever waits in recv() comes first.
+bool WebSocketCore::tellsMessages() const {
+    if (!events_ || pulling_ || waitingForWhole_ > 0 || waitingForPiece_ > 0) return false;
+    return events_->text || events_->binary || handles_ == 0;
+}
 
 bool WebSocketCore::eventsDue() const {
     if (!events_ || events_->running || (pulling_ && handles_ > 0)) return false;
@@ -32,7 +36,7 @@ bool WebSocketCore::eventsDue() const {
 }
 
 void WebSocketCore::noteControl(bool isPing, std::string_view payload) {
-    if (!events_ || !(isPing ? events_->ping : events_->pong)) return;
+    if (!events_ || !(isPing ? events_->ping : events_->pong) || events_->areControlsFull()) return;
     if (!events_->controls) events_->controls = std::make_unique<std::deque<WebSocketEvents::Control>>();
     events_->controls->push_back({isPing, std::string(payload)});
     wakeWaiters();
@@ -52,6 +56,7 @@ void WebSocketCore::startEvents() {
 }
 
 void WebSocketCore::runEvents() {
+    events_->fiber = loop_.runningFiber();
     for (;;) {
         if (events_->openDue || events_->hasControls()) {
             tellWaiting();
@@ -68,6 +73,7 @@ void WebSocketCore::runEvents() {
         }
         if (pulling_ && handles_ > 0) break;
     }
+    events_->fiber = nullptr;
     events_->running = false;
     loop_.defer(*this);
     endWriting();

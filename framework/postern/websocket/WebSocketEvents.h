@@ -14,6 +14,7 @@
 
 namespace postern {
 
+class Fiber;
 class WebSocket;
 
 /// A function that may be replaced while it runs.
@@ -68,12 +69,14 @@ struct WebSocketEvents {
     static constexpr size_t maxControls = 16;  // more of them wait in the kernel
 
     std::unique_ptr<std::deque<Control>> controls;  // made when there are some: an idle socket has none
+    Fiber* fiber = nullptr;    // that tells what is due
     bool openDue = false;
-    bool running = false;      // a fiber tells what is due
+    bool running = false;      // there is such a fiber, or will be
     bool errorFails = false;   // what it throws is not told to it again
     bool closeTold = false;
 
     bool hasControls() const { return controls && !controls->empty(); }
+    bool areControlsFull() const { return controls && controls->size() >= maxControls; }
 };
 
 }

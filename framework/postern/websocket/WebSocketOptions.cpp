@@ -13,7 +13,6 @@ void WebSocketOptions::check() const {
     };
     for (const auto& protocol : protocols) require(isToken(protocol), "a subprotocol is a token");
     require(!requireProtocol || !protocols.empty(), "requireProtocol needs protocols");
-    require(maxFragments > 0, "maxFragments is positive");
     require(pingInterval >= Duration::zero() && pingGrace >= Duration::zero(), "heartbeat times are not negative");
     require(pingMessage.size() <= maxControlPayload, "a heartbeat message has at most 125 bytes");
     require(closeTimeout > Duration::zero() && sendTimeout > Duration::zero(), "time-outs are positive");

@@ -13,6 +13,7 @@
 namespace postern {
 
 inline constexpr uint64_t defaultMaxMessage = 1024 * 1024;
+inline constexpr size_t defaultMaxFragments = 16 * 1024;
 
 /// What happens to messages of a Sender when the peer takes them too slowly.
 enum class Overflow {
@@ -28,7 +29,8 @@ struct WebSocketOptions {
 
     uint64_t maxMessage = 0;                ///< bytes of one received message, more closes with 1009; 0: as the program was
                                             ///< told (--max-message), or 1 MiB
-    size_t maxFragments = 16 * 1024;        ///< frames of one received message; more closes with 1008
+    size_t maxFragments = 0;                ///< frames of one received message, more closes with 1008; 0: as the program was
+                                            ///< told (--max-fragments), or 16,384
 
     std::optional<DeflateOptions> deflate;  ///< permessage-deflate; none: as the program was told (--websocket-deflate)
     size_t fragmentSize = 0;                ///< larger messages are sent in frames of that many bytes; 0: one frame

@@ -8,14 +8,14 @@
 namespace postern {
 
 struct SocketPair {
-    explicit SocketPair(const WebSocketOptions& server = {}, const WebSocketOptions& client = {},
+    explicit SocketPair(const WebSocketOptions& ofServer = {}, const WebSocketOptions& ofClient = {},
                         std::optional<DeflateAgreement> deflate = {}, size_t capacity = 64 * 1024) {
         auto [near, far] = Pipe::make(Loop::current(), capacity);
         Established established;
         established.deflate = deflate;
-        this->server = WebSocket::overStream(std::move(near), server, established);
+        server = WebSocket::overStream(std::move(near), ofServer, established);
         established.isClient = true;
-        this->client = WebSocket::overStream(std::move(far), client, established);
+        client = WebSocket::overStream(std::move(far), ofClient, established);
     }
 
     WebSocket server, client;

@@ -396,6 +396,7 @@ TEST_CASE("a writer that was cancelled never makes its message look whole", "[we
             cancelled.wait();
             while (!pair.server.isMessageBuffered() && pair.server.isOpen()) yield();
             read.set();
+            settle();  // the writer is gone, too
             CHECK(pair.server.recv().closeCode() == 1011);
         });
     }

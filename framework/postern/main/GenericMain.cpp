@@ -52,13 +52,18 @@ int runCgi(int argc, char** argv, const ProgramOptions& defaults, const Handler&
     const auto handling = handlerSettings(options);
     const StackOverflowReport report;
     bool complete = false;
+    int left = 2;  // the handler and the stream
     Loop loop(loopOptions(options, log.function()));
     loop.spawn([&] {
         auto stream = std::make_unique<StandardStreams>(loop);
-        // A WebSocket may outlive its handler: the program ends with the stream.
-        stream->hold({&loop, [&](void*) { loop.drain(options.shutdownTimeout); }});
+        // A WebSocket may outlive its handler, and a handler its WebSocket: the program ends with both.
+        const auto ended = [&] {
+            if (--left == 0) loop.drain(options.shutdownTimeout);
+        };
+        stream->hold({&loop, [ended](void*) { ended(); }});
         complete = serveCgi(std::move(stream), variables, settings,
                             [&](Exchange& exchange) { serveExchange(exchange, handling, handler); });
+        ended();
     });
     loop.run();
     return complete ? 0 : 1;

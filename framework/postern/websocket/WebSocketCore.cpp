@@ -339,8 +339,7 @@ void WebSocketCore::answerPing() {
 }
 
 void WebSocketCore::answerPingLater() {
-    if (std::exchange(pongFiberRuns_, true)) return;
-    ++writers_;
+    if (pongFiberRuns_) return;
     loop_.spawn([this] {
         try {
             const bool isRoom = waitForRoom();
@@ -352,6 +351,8 @@ void WebSocketCore::answerPingLater() {
         }
         endWriting();
     });
+    pongFiberRuns_ = true;  // it starts when we are done here
+    ++writers_;
 }
 
 // A pong answers the ping whose bytes it carries, and all before it; others are a sign of life and nothing else.

@@ -153,6 +153,7 @@ private:
     bool tellsMessages() const;
     void startEvents();
     void runEvents();
+    void tellAll();
     void tellWaiting();
     void tellMessage(const Message& message);
     void tellEnd();

@@ -57,6 +57,18 @@ void WebSocketCore::startEvents() {
 
 void WebSocketCore::runEvents() {
     events_->fiber = loop_.runningFiber();
+    try {
+        tellAll();
+    } catch (const std::bad_alloc&) {
+        abort();
+    }
+    events_->fiber = nullptr;
+    events_->running = false;
+    loop_.defer(*this);
+    endWriting();
+}
+
+void WebSocketCore::tellAll() {
     for (;;) {
         if (events_->openDue || events_->hasControls()) {
             tellWaiting();
@@ -73,10 +85,6 @@ void WebSocketCore::runEvents() {
         }
         if (pulling_ && handles_ > 0) break;
     }
-    events_->fiber = nullptr;
-    events_->running = false;
-    loop_.defer(*this);
-    endWriting();
 }
 
 void WebSocketCore::tellWaiting() {

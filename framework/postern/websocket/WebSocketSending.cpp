@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <new>
 
 namespace postern {
 
@@ -201,7 +202,13 @@ void WebSocketCore::sendFromSender(WebSocketOpcode opcode, std::string payload) 
     }
     if (std::exchange(queue.running, true)) return;
     ++writers_;  // this core stays until the fiber has ended
-    loop_.runNow([this] { runSenderQueue(); });
+    try {
+        loop_.runNow([this] { runSenderQueue(); });
+    } catch (const std::bad_alloc&) {
+        --writers_;
+        senderQueue_.reset();
+        abort();
+    }
 }
 
 void WebSocketCore::runSenderQueue() {

@@ -3,6 +3,7 @@
 
 #include "postern/cgi/Cgi.h"
 #include "postern/client/ConnectWebSocket.h"
+#include "postern/client/ReconnectingWebSocket.h"
 #include "postern/fiber/Blocking.h"
 #include "postern/fiber/FiberGroup.h"
 #include "postern/fiber/Run.h"

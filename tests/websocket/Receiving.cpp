@@ -507,7 +507,7 @@ TEST_CASE("who only asks whether there is a message is told of pings, and hears 
             yield();
         }
         CHECK(found);
-        CHECK(told == 40);
         CHECK(pair.server.recv().textData() == "behind");
+        CHECK(told == 40);
     });
 }

@@ -97,7 +97,13 @@ TEST_CASE("the limit of a message holds for what was compressed in it, to the by
     CHECK(echoed(frame(1, fragments.substr(0, 2), false) + frame(0, fragments.substr(2), true, false), options) == "1009");
     // What cannot be compressed is longer than what it stands for.
     CHECK(echoed(frame(1, rawDeflated(exact, 15, RawDeflater::Codes::stored)) + bye, options) == "text " + exact + "; 1000");
-    CHECK(echoed(frame(1, std::string(1127, 'x')), options) == "1009");
+    CHECK(echoed(frame(1, std::string(1143, 'x')), options) == "1009");
+    CHECK(echoed(frame(1, std::string(1142, 'x')), options) == "1007");
+    // Each byte flushed is longer than the byte.
+    RawDeflater bytewise;
+    std::string flushed;
+    for (int i = 0; i < 999; ++i) flushed += frame(i ? 0 : 1, bytewise.flush("x"), false, i == 0);
+    CHECK(echoed(flushed + frame(0, bytewise.message("x"), true, false) + bye, options) == "text " + exact + "; 1000");
 }
 
 TEST_CASE("a bomb of ten thousand times its size costs twice the limit at most", "[websocket][deflate]") {

@@ -10,11 +10,6 @@ FrameError error(const char* reason, CloseCode code = CloseCode::protocolError) 
 FrameError notUtf8() { return error("text is not UTF-8", CloseCode::invalidData); }
 FrameError tooBig() { return error("message too big", CloseCode::messageTooBig); }
 
-// Compressed data that cannot be compressed is a little longer than what it stands for.
-uint64_t wireLimit(const AssemblerLimits& limits) {
-    return limits.messageBytes >> 62 ? limits.messageBytes : limits.messageBytes + limits.messageBytes / 16 + 64;
-}
-
 }
 
 // What of a header depends on what came before it: one glance at (opcode, is a message open?).
@@ -28,14 +23,19 @@ std::optional<FrameError> Assembler::accept(const FrameHeader& header) const {
     if (!startsMessage && !open) return error("continuation of nothing");
     if (startsMessage && open) return error("new message inside a fragmented one");
     const bool compressed = startsMessage ? header.rsv1 : compressed_;
-    const auto room = !open ? (compressed ? wireLimit(limits_) : limits_.messageBytes)
-                            : (compressed ? wireLimit(limits_) - wireBytes_ : messageRoom());
-    if (header.payloadLength > room) return tooBig();
+    if (header.payloadLength > (compressed ? wireRoom() : messageRoom())) return tooBig();
     if (fragments_ >= limits_.fragments) return error("too many fragments", CloseCode::policyViolation);
     return {};
 }
 
 uint64_t Assembler::messageRoom() const { return limits_.messageBytes - messageBytes_; }
+
+// Data that cannot be compressed is a little longer than what it stands for, and each flush adds an empty block.
+uint64_t Assembler::wireRoom() const {
+    constexpr uint64_t flush = 16, start = 64;
+    if (limits_.messageBytes >> 62) return limits_.messageBytes;
+    return limits_.messageBytes + limits_.messageBytes / 16 + start + flush * (fragments_ + 1) - wireBytes_;
+}
 
 Assembler::Step Assembler::next(std::span<char> input, size_t hold) {
     size_t consumed = 0;

@@ -62,6 +62,7 @@ private:
 
     std::optional<FrameError> accept(const FrameHeader& header) const;
     uint64_t messageRoom() const;
+    uint64_t wireRoom() const;
     void begin(const FrameHeader& header);
     Gathered gather(std::span<char> payload, size_t hold, size_t& consumed);
     void makeRoom(size_t size, size_t hold);

@@ -1,0 +1,4 @@
+// As library.h, for tests.
+#include "support/precompiled/library.h"
+
+#include "support/Catch.h"

@@ -317,14 +317,22 @@ TEST_CASE("the peer's going away is an end for the reader and a break for the wr
         });
 }
 
-TEST_CASE("a lease is held as long as the stream lives", "[io]") {
+TEST_CASE("a holder lives as long as the stream and is told when it goes", "[io]") {
+    struct Holder final : StreamHolder {
+        explicit Holder(int& count) : told(count) {}
+        void streamGone() override { ++told; }
+        int& told;
+    };
     run([] {
+        int told = 0;
         auto [a, b] = makePipe();
-        auto lease = std::make_shared<int>(1);
-        const std::weak_ptr<int> seen = lease;
-        a->hold(std::move(lease));
+        auto holder = std::make_shared<Holder>(told);
+        const std::weak_ptr<Holder> seen = holder;
+        a->hold(std::move(holder));
         CHECK_FALSE(seen.expired());
+        CHECK(told == 0);
         a.reset();
+        CHECK(told == 1);
         CHECK(seen.expired());
     });
 }

@@ -90,7 +90,8 @@ TEST_CASE("the request stays readable on the socket, after the handler has retur
     CHECK(client.readHead().starts_with("HTTP/1.1 101"));
     const std::pair<const char*, std::string> asked[] = {
         {"uri", "text /a%20b?a=1&b=two%21 /a b"}, {"query", "text two!,fallback"}, {"cookie", "text abc,fallback"},
-        {"x-one", "text last"},                   {"nothing", "text"},             {"address", "text 127.0.0.1 http"}};
+        {"x-one", "text last"},                   {"nothing", "text"},             {"address", "text 127.0.0.1 http"},
+        {"sec-websocket-key", "text"},            {"upgrade", "text"}};
     for (const auto& [name, answer] : asked) {
         client.text(name);
         CHECK(client.next() == answer);

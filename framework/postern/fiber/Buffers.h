@@ -74,7 +74,7 @@ public:
     void consume(size_t size) {
         assert(size <= end_ - begin_);
         begin_ += static_cast<unsigned>(size);
-        if (begin_ == end_) release();
+        if (empty()) release();
     }
 
     /// Consumes `size` bytes but leaves them where they are: gives away the memory that holds them.
@@ -96,7 +96,7 @@ public:
     }
     /// `size` bytes were put into room().
     void grow(size_t size) {
-        end_ += static_cast<unsigned>(size);
+        setEnd(end_ + size);
         releaseIfEmpty();
     }
     void releaseIfEmpty() {
@@ -114,7 +114,7 @@ public:
         std::memcpy(kept, data_ + begin_, size);
         release();
         data_ = kept;
-        end_ = static_cast<unsigned>(size);
+        setEnd(size);
     }
 
     void append(std::string_view bytes) {
@@ -132,28 +132,31 @@ private:
         else if (data_) std::free(data_);
         data_ = nullptr;
         pooled_ = false;
-        begin_ = end_ = 0;
+        begin_ = 0;
+        end_ = 0;
     }
+    void setEnd(size_t end) { end_ = static_cast<unsigned>(end) & 0x7fff'ffff; }
     void moveToBlock() {
         char* block = pool_->take();
-        const unsigned size = end_ - begin_;
+        const size_t size = end_ - begin_;
         if (size > 0) std::memcpy(block, data_ + begin_, size);
         std::free(data_);
         data_ = block;
         pooled_ = true;
         begin_ = 0;
-        end_ = size;
+        setEnd(size);
     }
     void moveToFront() {
         std::memmove(data_, data_ + begin_, end_ - begin_);
-        end_ -= begin_;
+        setEnd(end_ - begin_);
         begin_ = 0;
     }
 
     BufferPool* pool_;
     char* data_ = nullptr;
-    unsigned begin_ = 0, end_ = 0;
-    bool pooled_ = false;
+    unsigned begin_ = 0;
+    unsigned end_ : 31 = 0;
+    unsigned pooled_ : 1 = false;  // data_ is a block, else from malloc()
 };
 
 }

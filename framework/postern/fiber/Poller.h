@@ -38,12 +38,14 @@ struct Operation {
 
     Kind kind = Kind::receive;
     bool pending = false;
-    Descriptor* descriptor = nullptr;
-    ReceiveBuffer* buffer = nullptr;   ///< receive: where arriving bytes go
-    /// send: fills `pieces` with at most `limit` pieces of what is to be sent; asked at the moment of sending.
-    size_t (*gather)(Operation&, iovec* pieces, size_t limit) = nullptr;
-    sockaddr_storage* address = nullptr;  ///< accept: the peer's (may be null); connect: whom to call
     socklen_t addressSize = 0;
+    Descriptor* descriptor = nullptr;
+    union {
+        ReceiveBuffer* buffer = nullptr;  ///< receive: where arriving bytes go
+        /// send: fills `pieces` with at most `limit` pieces of what is to be sent; asked at the moment of sending.
+        size_t (*gather)(Operation&, iovec* pieces, size_t limit);
+        sockaddr_storage* address;        ///< accept: the peer's (may be null); connect: whom to call
+    };
 
     /// Bytes moved (0 received: the end), the new descriptor of an accept, or a negative errno.
     int64_t result = 0;

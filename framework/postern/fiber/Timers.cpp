@@ -38,7 +38,7 @@ void Timer::remove() {
 
 void Timers::insert(Timer& timer) {
     heap_.push_back({timer.due_, &timer});
-    timer.place_ = heap_.size() - 1;
+    timer.place_ = static_cast<uint32_t>(heap_.size() - 1);
     siftUp(timer.place_);
 }
 

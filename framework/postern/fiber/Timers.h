@@ -5,6 +5,7 @@
 #include "postern/base/Time.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace postern {
@@ -32,13 +33,13 @@ public:
 
 private:
     friend class Timers;
-    static constexpr size_t nowhere = ~size_t{0};
+    static constexpr uint32_t nowhere = ~uint32_t{0};
 
     Timers& timers_;
     Fire fire_;
     void* owner_;
     TimePoint due_ = TimePoint::max();
-    size_t place_ = nowhere;  // in the heap
+    uint32_t place_ = nowhere;  // in the heap
     bool counted_ = true;
 };
 
@@ -63,7 +64,7 @@ private:
     void siftDown(size_t place);
     void put(size_t place, Entry entry) {
         heap_[place] = entry;
-        entry.timer->place_ = place;
+        entry.timer->place_ = static_cast<uint32_t>(place);
     }
 
     size_t timers_ = 0;        // that exist; the heap has room for all of them, so that setting one cannot fail

@@ -4,11 +4,11 @@
 #include "postern/io/Listener.h"
 
 #include <cstddef>
-#include <memory>
 
 namespace postern {
 
-struct ConnectionCount {
+/// Held by streams: each gives its place back when it goes.
+struct ConnectionCount final : StreamHolder {
     size_t open = 0;
     Listener* listener = nullptr;   ///< may hold on at a limit; none once the gateway is gone
 
@@ -16,17 +16,7 @@ struct ConnectionCount {
         --open;
         if (listener) listener->resume();
     }
-};
-
-/// For a stream to hold: gives the place back when it goes.
-struct ConnectionLease {
-    std::shared_ptr<ConnectionCount> count;
-
-    ConnectionLease() = default;
-    ConnectionLease(const ConnectionLease&) = delete;
-    ~ConnectionLease() {
-        if (count) count->release();
-    }
+    void streamGone() override { release(); }
 };
 
 }

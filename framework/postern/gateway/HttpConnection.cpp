@@ -211,9 +211,7 @@ void HttpConnection::serveOne() {
 void HttpConnection::end() {
     if (!stream_->broken()) {
         try {
-            auto lease = std::make_shared<ConnectionLease>();
-            lease->count = gateway_.count_;
-            stream_->hold(std::move(lease));
+            stream_->hold(gateway_.count_);
             gateway_.linger_.close(std::move(stream_));
         } catch (const std::bad_alloc&) {
             // Cut, then.

@@ -193,14 +193,12 @@ UpgradeSupport HttpExchange::canUpgrade() {
 
 std::unique_ptr<ByteStream> HttpExchange::upgrade(std::string_view fields) {
     assert(!headSent_);
-    // What may fail comes first: another reply can still be sent then.
-    auto lease = std::make_shared<ConnectionLease>();
     stream().waitForRoom();
+    // It may fail, and another reply can still be sent then.
+    stream().queue({"HTTP/1.1 101 Switching Protocols\r\n", fields, "\r\n"});
     headSent_ = finished_ = true;
     status_ = 101;
-    stream().queue({"HTTP/1.1 101 Switching Protocols\r\n", fields, "\r\n"});
-    lease->count = connection_.gateway_.count_;
-    stream().hold(std::move(lease));
+    stream().hold(connection_.gateway_.count_);
     return std::move(connection_.stream_);
 }
 

@@ -65,10 +65,8 @@ bool WebServerGateway::mayConnect(const Endpoint& peer) const {
 
 void WebServerGateway::serve(std::unique_ptr<ByteStream> stream, Endpoint peer) {
     stream->setLimits({StreamLimits().highWater, settings_.cgi.sendTimeout});
-    auto lease = std::make_shared<ConnectionLease>();
-    lease->count = count_;
     ++count_->open;
-    stream->hold(std::move(lease));
+    stream->hold(count_);
     auto* connection = new WebServerConnection(*this, std::move(stream), std::move(peer));
     connections_.pushBack(*connection);
     connection->awaitRequest();

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <system_error>
 
 namespace postern {
@@ -39,32 +40,96 @@ struct ByteStream::Chunk {
     }
 };
 
+// What a stream has to send, and who waits until it is sent.
+struct ByteStream::Outbox {
+    explicit Outbox(Loop& loop)
+        : stall(loop.timers(), [](Timer& timer) { static_cast<Outbox*>(timer.owner())->stream->breakOff(ETIMEDOUT); }, this) {
+        sending.kind = Operation::Kind::send;
+        sending.owner = this;
+        sending.gather = gather;
+        sending.completed = [](Operation& operation) {
+            auto& sender = *static_cast<Outbox*>(operation.owner)->stream;
+            sender.sent(operation.result);
+            sender.sendQueued();
+        };
+    }
+
+    ByteStream* stream = nullptr;
+    Chunk* first = nullptr;    // of the queue
+    Chunk* last = nullptr;
+    size_t queued = 0;         // bytes
+    WaitQueue writers;
+    Operation sending;
+    Timer stall;               // set while sending waits for the peer
+    std::unique_ptr<Outbox> next;  // in the pool
+};
+
+// Those of a loop that nobody uses.
+class ByteStream::OutboxPool {
+public:
+    std::unique_ptr<Outbox> take(Loop& loop) {
+        if (!free_) return std::make_unique<Outbox>(loop);
+        auto outbox = std::move(free_);
+        free_ = std::move(outbox->next);
+        --count_;
+        return outbox;
+    }
+    void giveBack(std::unique_ptr<Outbox> outbox) noexcept {
+        if (count_ == kept) return;
+        ++count_;
+        outbox->next = std::move(free_);
+        free_ = std::move(outbox);
+    }
+
+private:
+    static constexpr size_t kept = 128;
+    std::unique_ptr<Outbox> free_;
+    size_t count_ = 0;
+};
+
 ByteStream::ByteStream(Loop& loop)
     : Deferred([](Deferred& self) { static_cast<ByteStream&>(self).uncork(); }),
       loop_(loop),
       in_(loop.buffers()),
-      stall_(loop.timers(), [](Timer& timer) { static_cast<ByteStream*>(timer.owner())->breakOff(ETIMEDOUT); }, this),
       lastReceived_(loop.now()) {
     receiving_.kind = Operation::Kind::receive;
     receiving_.buffer = &in_;
-    sending_.kind = Operation::Kind::send;
-    sending_.gather = gather;
-    sending_.owner = this;
-    sending_.completed = [](Operation& operation) {
-        auto& stream = *static_cast<ByteStream*>(operation.owner);
-        stream.sent(operation.result);
-        stream.sendQueued();
-    };
+    ByteStream::setLimits({});
 }
 
 ByteStream::~ByteStream() {
-    assert(!receiving_.pending && !sending_.pending && writers_.empty());
+    assert(!receiving_.pending);
     dropQueue();
+    assert(!out_);
+    if (holder_) holder_->streamGone();
+}
+
+void ByteStream::setLimits(const StreamLimits& limits) {
+    using namespace std::chrono;
+    const auto longest = duration_cast<Duration>(decltype(sendTimeout_)::max());
+    highWater_ = static_cast<uint32_t>(std::min<size_t>(limits.highWater, UINT32_MAX));
+    sendTimeout_ = ceil<decltype(sendTimeout_)>(std::min(limits.sendTimeout, longest));
+}
+
+ByteStream::Outbox& ByteStream::outbox() {
+    if (out_) return *out_;
+    out_ = loop_.local<OutboxPool>().take(loop_).release();
+    out_->stream = this;
+    return *out_;
+}
+
+size_t ByteStream::queuedInOutbox() const { return out_->queued; }
+
+// Nothing, if it is in use.
+void ByteStream::giveBackOutbox() {
+    if (!out_ || out_->queued > 0 || out_->sending.pending || !out_->writers.empty()) return;
+    out_->stall.clear();
+    loop_.local<OutboxPool>().giveBack(std::unique_ptr<Outbox>(std::exchange(out_, nullptr)));
 }
 
 void ByteStream::cancelAll() {
     cancelReceive(receiving_);
-    cancelSend(sending_);
+    if (out_) cancelSend(out_->sending);
 }
 
 bool ByteStream::receive(Deadline deadline) {
@@ -94,12 +159,12 @@ bool ByteStream::startReceive(void (*notify)(void*), void* owner) {
     assert(!receiving_.pending);
     if (ended_ || broken()) return true;
     notify_ = notify;
-    notifyOwner_ = owner;
+    owner_ = owner;
     receiving_.owner = this;
     receiving_.completed = [](Operation& operation) {
         auto& stream = *static_cast<ByteStream*>(operation.owner);
         stream.finishReceive();
-        stream.notify_(stream.notifyOwner_);
+        stream.notify_(stream.owner_);
     };
     if (submitReceive(receiving_)) {
         finishReceive();
@@ -123,8 +188,7 @@ void ByteStream::write(std::span<const std::string_view> pieces) {
     waitForRoom();
     if (std::any_of(pieces.begin(), pieces.end(), [](auto piece) { return piece.size() >= largePiece; }))
         return writeLarge(pieces);
-    for (const auto piece : pieces) copyToQueue(piece);
-    cork();
+    copyAll(pieces);
 }
 
 void ByteStream::writeLarge(std::span<const std::string_view> pieces) {
@@ -139,67 +203,79 @@ void ByteStream::writeLarge(std::span<const std::string_view> pieces) {
         chunk.data = piece.data();
         chunk.size = piece.size();
         chunk.waitedFor = &waitedFor;
-        ++waitedFor;
         append(chunk);
-        queued_ += piece.size();
+        ++waitedFor;
     }
     sendQueued();
     // The queue refers to the caller's memory until it is sent; the stall timer bounds how long that may take.
     const Fiber::Shield shield;
-    while (waitedFor > 0) writers_.wait();
+    while (waitedFor > 0) out_->writers.wait();
     throwIfBroken();
 }
 
 void ByteStream::queue(std::span<const std::string_view> pieces) {
     if (broken() || finished_) return;
-    for (const auto piece : pieces) copyToQueue(piece);
+    copyAll(pieces);
+}
+
+void ByteStream::copyAll(std::span<const std::string_view> pieces) {
+    const auto before = queuedBytes();
+    try {
+        for (const auto piece : pieces) copyToQueue(piece);
+    } catch (const std::bad_alloc&) {
+        if (queuedBytes() != before) breakOff(ENOMEM);  // nothing can follow a part
+        throw;
+    }
     cork();
 }
 
 void ByteStream::copyToQueue(std::string_view piece) {
-    queued_ += piece.size();
+    auto& out = outbox();
     while (!piece.empty()) {
-        if (!last_ || last_->room() == 0) {
-            append(*Chunk::makeBlock(loop_.buffers()));
-        }
-        const auto size = std::min(piece.size(), last_->room());
-        std::memcpy(const_cast<char*>(last_->data) + last_->size, piece.data(), size);
-        last_->size += size;
+        if (!out.last || out.last->room() == 0) append(*Chunk::makeBlock(loop_.buffers()));
+        const auto size = std::min(piece.size(), out.last->room());
+        std::memcpy(const_cast<char*>(out.last->data) + out.last->size, piece.data(), size);
+        out.last->size += size;
+        out.queued += size;
         piece.remove_prefix(size);
     }
 }
 
 void ByteStream::append(Chunk& chunk) {
-    (last_ ? last_->next : first_) = &chunk;
-    last_ = &chunk;
+    auto& out = outbox();
+    (out.last ? out.last->next : out.first) = &chunk;
+    out.last = &chunk;
+    out.queued += chunk.size;
 }
 
 void ByteStream::flush(Deadline deadline) {
     throwIfBroken();
     sendQueued();
-    while (queued_ > 0 && !broken()) throwUnlessReady(writers_.wait(deadline));
+    while (queuedBytes() > 0 && !broken()) throwUnlessReady(out_->writers.wait(deadline));
     throwIfBroken();
 }
 
 void ByteStream::waitUntilQueued(size_t atMost) {
     sendQueued();
-    while (queued_ > atMost && !broken()) throwUnlessReady(writers_.wait());
+    while (queuedBytes() > atMost && !broken()) throwUnlessReady(out_->writers.wait());
     throwIfBroken();
 }
 
 void ByteStream::waitForProgress() {
     sendQueued();
-    if (queued_ > 0 && !broken()) throwUnlessReady(writers_.wait());
+    if (queuedBytes() > 0 && !broken()) throwUnlessReady(out_->writers.wait());
     throwIfBroken();
 }
 
 void ByteStream::releaseWriters() {
-    auto* chunk = std::exchange(first_, nullptr);
-    last_ = nullptr;
+    auto* chunk = out_ ? std::exchange(out_->first, nullptr) : nullptr;
+    if (out_) {
+        out_->last = nullptr;
+        out_->queued = 0;
+    }
     while (chunk) {
         auto* next = std::exchange(chunk->next, nullptr);
         if (chunk->waitedFor) {
-            queued_ -= chunk->size;
             copyToQueue({chunk->data, chunk->size});
             chunk->release(loop_.buffers());
         } else {
@@ -213,7 +289,7 @@ void ByteStream::releaseWriters() {
 
 size_t ByteStream::gather(Operation& operation, iovec* pieces, size_t limit) {
     size_t count = 0;
-    for (auto* chunk = static_cast<ByteStream*>(operation.owner)->first_; chunk && count < limit; chunk = chunk->next)
+    for (auto* chunk = static_cast<Outbox*>(operation.owner)->first; chunk && count < limit; chunk = chunk->next)
         if (chunk->size > 0) pieces[count++] = {const_cast<char*>(chunk->data), chunk->size};
     return count;
 }
@@ -222,28 +298,30 @@ size_t ByteStream::gather(Operation& operation, iovec* pieces, size_t limit) {
 // may destroy the stream.
 void ByteStream::uncork() {
     sendQueued();
-    if (std::exchange(wakeWriters_, false)) writers_.notifyAll();
+    if (std::exchange(wakeWriters_, false) && out_) out_->writers.notifyAll();
+    giveBackOutbox();
     if (broken() && receiving_.pending) {
         // Whoever waits for bytes learns of the break as if the kernel had said so.
         cancelReceive(receiving_);
         receiving_.result = -error_;
         return receiving_.completed(receiving_);
     }
-    if (progress_ && (broken() || (queued_ == 0 && finished_ == shutdownSent_ && (!finished_ || isShutDown())))) {
+    if (progress_ && (broken() || (!out_ && finished_ == shutdownSent_ && (!finished_ || isShutDown())))) {
         auto* notify = std::exchange(progress_, nullptr);
-        notify(progressOwner_);
+        notify(owner_);
     }
 }
 
 void ByteStream::sendQueued() {
-    while (queued_ > 0 && !sending_.pending && !broken()) {
-        if (!submitSend(sending_)) {
-            stall_.set(loop_.in(limits_.sendTimeout).at());
+    while (queuedBytes() > 0 && !out_->sending.pending && !broken()) {
+        if (!submitSend(out_->sending)) {
+            out_->stall.set(loop_.in(sendTimeout_).at());
             return;
         }
-        sent(sending_.result);
+        sent(out_->sending.result);
     }
-    if (queued_ == 0 && finished_ && !shutdownSent_ && !broken()) {
+    giveBackOutbox();
+    if (queuedBytes() == 0 && finished_ && !shutdownSent_ && !broken()) {
         shutdownSent_ = true;
         shutdownSend();
         cork();
@@ -253,35 +331,38 @@ void ByteStream::sendQueued() {
 void ByteStream::sent(int64_t result) {
     if (result < 0) return breakOff(static_cast<int>(-result));
     dropSent(static_cast<size_t>(result));
-    if (queued_ == 0) stall_.clear();
-    else if (stall_.isSet()) stall_.set(loop_.in(limits_.sendTimeout).at());
-    if (writers_.empty() && !progress_) return;
+    if (out_->queued == 0) out_->stall.clear();
+    else if (out_->stall.isSet()) out_->stall.set(loop_.in(sendTimeout_).at());
+    if (out_->writers.empty() && !progress_) return;
     wakeWriters_ = true;
     cork();
 }
 
 void ByteStream::dropSent(size_t size) {
-    queued_ -= size;
-    while (first_ && size >= first_->size) {
-        size -= first_->size;
-        auto* done = first_;
-        first_ = done->next;
-        if (!first_) last_ = nullptr;
+    auto& out = *out_;
+    out.queued -= size;
+    while (out.first && size >= out.first->size) {
+        size -= out.first->size;
+        auto* done = out.first;
+        out.first = done->next;
+        if (!out.first) out.last = nullptr;
         done->release(loop_.buffers());
     }
     if (size == 0) return;
-    first_->data += size;
-    first_->size -= size;
+    out.first->data += size;
+    out.first->size -= size;
 }
 
 void ByteStream::dropQueue() {
-    while (first_) {
-        auto* chunk = first_;
-        first_ = chunk->next;
+    if (!out_) return;
+    while (out_->first) {
+        auto* chunk = out_->first;
+        out_->first = chunk->next;
         chunk->release(loop_.buffers());
     }
-    last_ = nullptr;
-    queued_ = 0;
+    out_->last = nullptr;
+    out_->queued = 0;
+    giveBackOutbox();
 }
 
 void ByteStream::finishSending() {
@@ -293,8 +374,10 @@ void ByteStream::finishSending() {
 void ByteStream::breakOff(int error) {
     if (broken()) return;
     error_ = error;
-    stall_.clear();
-    cancelSend(sending_);
+    if (out_) {
+        out_->stall.clear();
+        cancelSend(out_->sending);
+    }
     dropQueue();
     wakeWriters_ = true;
     cork();

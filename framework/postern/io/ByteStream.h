@@ -2,7 +2,8 @@
 // Bytes both ways, whatever carries them.
 //
 // Receiving lends: the bytes stay in the loop's memory until they are consumed, and an idle stream owns none.
-// Sending corks: what is written is queued and goes to the kernel in one call when the running fiber next waits.
+// Sending corks: what is written is queued and goes to the kernel in one call when the running fiber next waits. What
+// sending needs is borrowed from the loop while something is queued.
 //
 // One fiber receives at a time; any fiber of the loop may write. Nothing here is for other threads.
 
@@ -19,6 +20,12 @@ namespace postern {
 struct StreamLimits {
     size_t highWater = 64 * 1024;   ///< bytes queued above which write() waits
     Duration sendTimeout = std::chrono::seconds(30);  ///< without any progress, then the stream breaks
+};
+
+/// Is told when a stream that it was given to goes.
+struct StreamHolder {
+    virtual ~StreamHolder() = default;
+    virtual void streamGone() = 0;
 };
 
 class ByteStream : private Deferred {
@@ -75,32 +82,33 @@ public:
     virtual void flush(Deadline deadline = Deadline::never());
     /// Waits while more than the high-water mark is queued. Throws Disconnected, Cancelled.
     void waitForRoom() {
-        if (isAboveHighWater()) waitUntilQueued(limits_.highWater);
+        if (isAboveHighWater()) waitUntilQueued(highWater_);
     }
     /// Waits until the peer has taken something, or for releaseWriters(). Throws Disconnected, Cancelled.
     void waitForProgress();
     /// Lets everybody who waits for the peer go on; what write() had not to copy so far is copied now.
     void releaseWriters();
-    size_t queuedBytes() const { return queued_; }
-    bool isAboveHighWater() const { return queued_ > limits_.highWater; }
-    virtual void setLimits(const StreamLimits& limits) { limits_ = limits; }
-    const StreamLimits& limits() const { return limits_; }
+    size_t queuedBytes() const { return out_ ? queuedInOutbox() : 0; }
+    bool isAboveHighWater() const { return queuedBytes() > highWater_; }
+    virtual void setLimits(const StreamLimits& limits);
+    StreamLimits limits() const { return {highWater_, sendTimeout_}; }
 
     /// After the queue is sent, tells the peer that nothing more comes. Writing later is an error.
     void finishSending();
-    bool isSendingFinished() const { return finished_ && queued_ == 0 && isShutDown(); }
+    bool isSendingFinished() const { return finished_ && queuedBytes() == 0 && isShutDown(); }
     /// Drops the queue and breaks the line with this errno: whoever waits on it gets Disconnected.
     void breakOff(int error);
     /// Calls `notify(owner)` once, on the loop, when the kernel has all that is queued, and finishSending() has been
-    /// carried out if it was called, or when the stream breaks while nobody waits on it. Null forgets it.
+    /// carried out if it was called, or when the stream breaks while nobody waits on it. Null forgets it. The owner is
+    /// the one who receives.
     void onSent(void (*notify)(void* owner), void* owner) {
         progress_ = notify;
-        progressOwner_ = owner;
+        if (notify) owner_ = owner;
         cork();
     }
 
-    /// Keeps `lease` alive as long as the stream: a place among the connections that are counted, say.
-    void hold(std::shared_ptr<void> lease) { lease_ = std::move(lease); }
+    /// Tells `holder` when this stream goes: a place among the connections that are counted is free, say.
+    void hold(std::shared_ptr<StreamHolder> holder) { holder_ = std::move(holder); }
 
     Loop& loop() const { return loop_; }
 
@@ -119,7 +127,12 @@ protected:
 
 private:
     struct Chunk;
+    struct Outbox;
+    class OutboxPool;
 
+    Outbox& outbox();
+    size_t queuedInOutbox() const;
+    void giveBackOutbox();
     void finishReceive();
     void uncork();
     void sendQueued();
@@ -128,27 +141,23 @@ private:
     void dropQueue();
     void writeLarge(std::span<const std::string_view> pieces);
     void append(Chunk& chunk);
+    void copyAll(std::span<const std::string_view> pieces);
     void copyToQueue(std::string_view piece);
     void waitUntilQueued(size_t atMost);
     void throwIfBroken() const;
     static size_t gather(Operation& operation, iovec* pieces, size_t limit);
 
     Loop& loop_;
-    std::shared_ptr<void> lease_;
+    std::shared_ptr<StreamHolder> holder_;
     ReceiveBuffer in_;
     Operation receiving_;
-    Operation sending_;
-    Chunk* first_ = nullptr;   // of the queue
-    Chunk* last_ = nullptr;
-    size_t queued_ = 0;
-    WaitQueue writers_;
-    Timer stall_;              // set while sending waits for the peer
-    StreamLimits limits_;
+    Outbox* out_ = nullptr;    // while something is queued, or somebody waits for it
     TimePoint lastReceived_;
     void (*notify_)(void*) = nullptr;
-    void* notifyOwner_ = nullptr;
     void (*progress_)(void*) = nullptr;
-    void* progressOwner_ = nullptr;
+    void* owner_ = nullptr;    // whom they tell
+    uint32_t highWater_;
+    std::chrono::duration<uint32_t, std::milli> sendTimeout_;
     int error_ = 0;
     bool ended_ = false;
     bool finished_ = false;    // nothing more will be written

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 
 extern char** environ;
@@ -29,6 +30,12 @@ void holdStandardDescriptors() {
     for (int fd = 0; fd <= 2; ++fd)
         if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", O_RDWR);
 }
+
+struct WhenStreamGone final : StreamHolder {
+    explicit WhenStreamGone(std::function<void()> action) : act(std::move(action)) {}
+    void streamGone() override { act(); }
+    std::function<void()> act;
+};
 
 bool isCgi() { return std::getenv("GATEWAY_INTERFACE") && std::getenv("REQUEST_METHOD"); }
 
@@ -60,7 +67,7 @@ int runCgi(int argc, char** argv, const ProgramOptions& defaults, const Handler&
         const auto ended = [&] {
             if (--left == 0) loop.drain(options.shutdownTimeout);
         };
-        stream->hold({&loop, [ended](void*) { ended(); }});
+        stream->hold(std::make_shared<WhenStreamGone>(ended));
         complete = serveCgi(std::move(stream), variables, settings,
                             [&](Exchange& exchange) { serveExchange(exchange, handling, handler); });
         ended();

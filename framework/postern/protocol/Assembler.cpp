@@ -22,26 +22,27 @@ std::optional<FrameError> Assembler::accept(const FrameHeader& header) const {
     const bool open = insideMessage();
     if (!startsMessage && !open) return error("continuation of nothing");
     if (startsMessage && open) return error("new message inside a fragmented one");
-    const bool compressed = startsMessage ? header.rsv1 : compressed_;
+    const bool compressed = startsMessage ? header.rsv1 : open_->compressed;
     if (header.payloadLength > (compressed ? wireRoom() : messageRoom())) return tooBig();
-    if (fragments_ >= limits_.fragments) return error("too many fragments", CloseCode::policyViolation);
+    if (open && open_->fragments >= limits_.fragments) return error("too many fragments", CloseCode::policyViolation);
     return {};
 }
 
-uint64_t Assembler::messageRoom() const { return limits_.messageBytes - messageBytes_; }
+uint64_t Assembler::messageRoom() const { return limits_.messageBytes - (open_ ? open_->bytes : 0); }
 
 // Data that cannot be compressed is a little longer than what it stands for, and each flush adds an empty block.
 uint64_t Assembler::wireRoom() const {
     constexpr uint64_t flush = 16, start = 64;
     if (limits_.messageBytes >> 62) return limits_.messageBytes;
-    return limits_.messageBytes + limits_.messageBytes / 16 + start + flush * (fragments_ + 1) - wireBytes_;
+    const uint64_t fragments = insideMessage() ? open_->fragments : 0, wireBytes = open_ ? open_->wireBytes : 0;
+    return limits_.messageBytes + limits_.messageBytes / 16 + start + flush * (fragments + 1) - wireBytes;
 }
 
 Assembler::Step Assembler::next(std::span<char> input, size_t hold) {
     size_t consumed = 0;
     for (;;) {
         const auto rest = input.subspan(consumed);
-        if (inFrame_) {
+        if (open_ && open_->inFrame) {
             switch (gather(rest, hold, consumed)) {
             case Gathered::tooBig: return {tooBig(), consumed};
             case Gathered::corrupt: return {error("corrupt compressed data", CloseCode::invalidData), consumed};
@@ -49,9 +50,9 @@ Assembler::Step Assembler::next(std::span<char> input, size_t hold) {
             case Gathered::held: return {Held(), consumed};
             case Gathered::all: break;
             }
-            if (payloadSeen_ < frame_.payloadLength) return {NeedMore(), consumed};
-            inFrame_ = false;
-            if (frame_.fin) return finishMessage(consumed);
+            if (open_->payloadSeen < open_->frame.payloadLength) return {NeedMore(), consumed};
+            open_->inFrame = false;
+            if (open_->frame.fin) return finishMessage(consumed);
             continue;
         }
         const auto read = readFrameHeader({rest.data(), rest.size()});
@@ -74,14 +75,15 @@ Assembler::Step Assembler::next(std::span<char> input, size_t hold) {
 
 void Assembler::begin(const FrameHeader& header) {
     if (header.opcode != WebSocketOpcode::continuation) {
-        opcode_ = header.opcode;
-        compressed_ = header.rsv1;
+        open_ = std::make_unique<Open>();
+        open_->opcode = header.opcode;
+        open_->compressed = header.rsv1;
     }
-    ++fragments_;
-    frame_ = header;
-    payloadSeen_ = 0;
-    wireBytes_ += header.payloadLength;
-    inFrame_ = true;
+    ++open_->fragments;
+    open_->frame = header;
+    open_->payloadSeen = 0;
+    open_->wireBytes += header.payloadLength;
+    open_->inFrame = true;
 }
 
 Assembler::Step Assembler::control(const FrameHeader& header, std::span<char> input) {
@@ -100,60 +102,63 @@ Assembler::Step Assembler::wholeMessage(const FrameHeader& header, std::span<cha
 
 // What has arrived of the frame's payload, and at its end what the decompressor still holds of the message.
 Assembler::Gathered Assembler::gather(std::span<char> payload, size_t hold, size_t& consumed) {
-    payload = payload.first(static_cast<size_t>(std::min<uint64_t>(payload.size(), frame_.payloadLength - payloadSeen_)));
-    if (frame_.mask && payload.size() > unmasked_)
-        applyMask(payload.subspan(unmasked_), *frame_.mask, static_cast<size_t>((payloadSeen_ + unmasked_) % 4));
-    unmasked_ = std::max(unmasked_, payload.size());
+    auto& open = *open_;
+    payload = payload.first(static_cast<size_t>(std::min<uint64_t>(payload.size(), open.frame.payloadLength - open.payloadSeen)));
+    if (open.frame.mask && payload.size() > open.unmasked)
+        applyMask(payload.subspan(open.unmasked), *open.frame.mask, static_cast<size_t>((open.payloadSeen + open.unmasked) % 4));
+    open.unmasked = std::max(open.unmasked, payload.size());
     auto piece = std::string_view(payload.data(), payload.size());
     size_t used = 0;
     auto result = Gathered::all;
-    if (compressed_) {
-        if (!piece.empty() || inflating_) result = inflate(piece, hold, used);
+    if (open.compressed) {
+        if (!piece.empty() || open.inflating) result = inflate(piece, hold, used);
     } else {
-        used = std::min(piece.size(), hold - std::min(hold, message_.size()));
-        const auto before = message_.size();
+        used = std::min(piece.size(), hold - std::min(hold, open.gathered.size()));
+        const auto before = open.gathered.size();
         makeRoom(used, hold);
-        message_.append(piece.substr(0, used));
+        open.gathered.append(piece.substr(0, used));
         result = appended(before);
         if (result == Gathered::all && used < piece.size()) result = Gathered::held;
     }
     consumed += used;
-    payloadSeen_ += used;
-    unmasked_ -= used;
-    if (result == Gathered::all && compressed_ && frame_.fin && payloadSeen_ == frame_.payloadLength)
+    open.payloadSeen += used;
+    open.unmasked -= used;
+    if (result == Gathered::all && open.compressed && open.frame.fin && open.payloadSeen == open.frame.payloadLength)
         result = finishInflating(hold);
     return result;
 }
 
 // A frame says how long it is, but memory is only taken in proportion to what has arrived.
 void Assembler::makeRoom(size_t size, size_t hold) {
-    const auto needed = message_.size() + size;
-    if (needed <= message_.capacity()) return;
-    const auto whole = message_.size() + (frame_.payloadLength - payloadSeen_);
-    message_.reserve(static_cast<size_t>(std::min<uint64_t>({whole, needed * 4, hold})));
+    auto& open = *open_;
+    const auto needed = open.gathered.size() + size;
+    if (needed <= open.gathered.capacity()) return;
+    const auto whole = open.gathered.size() + (open.frame.payloadLength - open.payloadSeen);
+    open.gathered.reserve(static_cast<size_t>(std::min<uint64_t>({whole, needed * 4, hold})));
 }
 
 // One byte over the limit is asked for, to tell a message that is at the limit from one that is over it.
 size_t Assembler::roomToInflate(size_t hold) const {
     const auto allowed = std::min<uint64_t>(messageRoom(), SIZE_MAX - 1) + 1;
-    return std::min(hold - std::min(hold, message_.size()), static_cast<size_t>(allowed));
+    return std::min(hold - std::min(hold, open_->gathered.size()), static_cast<size_t>(allowed));
 }
 
 Assembler::Gathered Assembler::inflate(std::string_view piece, size_t hold, size_t& consumed) {
+    auto& open = *open_;
     const auto room = roomToInflate(hold);
     if (room == 0) return Gathered::held;
-    const auto before = message_.size();
-    const auto progress = deflate_->decompress(piece, room, message_);
+    const auto before = open.gathered.size();
+    const auto progress = deflate_->decompress(piece, room, open.gathered);
     consumed = progress.consumed;
-    inflating_ = progress.outputFull;
+    open.inflating = progress.outputFull;
     return inflated(progress, before);
 }
 
 Assembler::Gathered Assembler::finishInflating(size_t hold) {
     const auto room = roomToInflate(hold);
     if (room == 0) return Gathered::held;
-    const auto before = message_.size();
-    const auto progress = deflate_->finishDecompressing(room, message_);
+    const auto before = open_->gathered.size();
+    const auto progress = deflate_->finishDecompressing(room, open_->gathered);
     return inflated(progress, before);
 }
 
@@ -165,24 +170,24 @@ Assembler::Gathered Assembler::inflated(const Inflater::Progress& progress, size
 }
 
 Assembler::Gathered Assembler::appended(size_t before) {
+    auto& open = *open_;
     // The first breach counts, however much came at once.
-    const auto piece = std::string_view(message_).substr(before);
+    const auto piece = std::string_view(open.gathered).substr(before);
     const auto allowed = piece.substr(0, static_cast<size_t>(std::min<uint64_t>(piece.size(), messageRoom())));
-    if (opcode_ == WebSocketOpcode::text && !utf8_.feed(allowed)) return Gathered::notUtf8;
+    if (open.opcode == WebSocketOpcode::text && !open.utf8.feed(allowed)) return Gathered::notUtf8;
     if (piece.size() > allowed.size()) return Gathered::tooBig;
-    messageBytes_ += piece.size();
+    open.bytes += piece.size();
     return Gathered::all;
 }
 
 Assembler::Step Assembler::finishMessage(size_t consumed) {
-    fragments_ = 0;
-    messageBytes_ = wireBytes_ = 0;
-    compressed_ = false;
-    if (opcode_ == WebSocketOpcode::text && !utf8_.complete()) return {notUtf8(), consumed};
-    utf8_.reset();
-    return {Incoming{opcode_, true, {}}, consumed};
+    auto& open = *open_;
+    open.fragments = 0;
+    open.bytes = open.wireBytes = 0;
+    if (open.opcode == WebSocketOpcode::text && !open.utf8.complete()) return {notUtf8(), consumed};
+    return {Incoming{open.opcode, true, {}}, consumed};
 }
 
-std::string Assembler::takeMessage() { return std::exchange(message_, {}); }
+std::string Assembler::takeMessage() { return std::exchange(open_, nullptr)->gathered; }
 
 }

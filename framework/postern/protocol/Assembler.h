@@ -6,6 +6,7 @@
 #include "postern/protocol/PerMessageDeflate.h"
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -50,12 +51,13 @@ public:
     /// The gathered message, after an Incoming that says `assembled`.
     std::string takeMessage();
     /// What is gathered of the message that is not complete yet; the limit goes on counting it.
-    std::string takePiece() { return std::exchange(message_, {}); }
-    size_t gathered() const { return message_.size(); }
-    WebSocketOpcode openOpcode() const { return opcode_; }
+    std::string takePiece() { return open_ ? std::exchange(open_->gathered, {}) : std::string(); }
+    size_t gathered() const { return open_ ? open_->gathered.size() : 0; }
+    /// While insideMessage().
+    WebSocketOpcode openOpcode() const { return open_->opcode; }
 
     /// Inside a message: a part of it was consumed, the rest is to come.
-    bool insideMessage() const { return fragments_ != 0; }
+    bool insideMessage() const { return open_ && open_->fragments != 0; }
 
 private:
     enum class Gathered { all, held, tooBig, corrupt, notUtf8 };
@@ -75,20 +77,25 @@ private:
     Step wholeMessage(const FrameHeader& header, std::span<char> input);
     Step finishMessage(size_t consumed);
 
+    // A message that is gathered.
+    struct Open {
+        std::string gathered;         // and not taken yet
+        uint64_t bytes = 0;           // all that was gathered
+        uint64_t wireBytes = 0;       // in the frames so far
+        size_t fragments = 0;         // frames seen; 0: the message is complete
+        FrameHeader frame;            // whose payload is being gathered, when inFrame
+        uint64_t payloadSeen = 0;     // of it
+        size_t unmasked = 0;          // bytes behind those which are unmasked already
+        bool inFrame = false;
+        bool compressed = false;
+        bool inflating = false;       // the decompressor may have more to give, though it has all its input
+        WebSocketOpcode opcode = WebSocketOpcode::text;
+        Utf8Validator utf8;
+    };
+
     AssemblerLimits limits_;
     PerMessageDeflate* deflate_;
-    std::string message_;         // of the message being gathered: what was not taken yet
-    uint64_t messageBytes_ = 0;   // of it, all that was gathered
-    uint64_t wireBytes_ = 0;      // of it, in the frames so far
-    size_t fragments_ = 0;        // frames of it seen; 0: no message is open
-    uint64_t payloadSeen_ = 0;    // of the frame being gathered
-    size_t unmasked_ = 0;         // bytes behind those which are unmasked already
-    FrameHeader frame_;           // whose payload is being gathered, when inFrame_
-    bool inFrame_ = false;
-    bool compressed_ = false;     // the open message
-    bool inflating_ = false;      // the decompressor may have more to give, though it has all its input
-    WebSocketOpcode opcode_ = WebSocketOpcode::text;  // of the open message
-    Utf8Validator utf8_;
+    std::unique_ptr<Open> open_;      // from the first piece of a message until it is taken
     Role role_;
 };
 

@@ -3,43 +3,59 @@
 #include "postern/protocol/Cookie.h"
 #include "postern/protocol/Form.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace postern {
 
-UpgradeRequest::UpgradeRequest(const RequestHead& head) : https_(head.isHttps()) {
-    size_t size = head.target.size() + head.pathInfo.size() + head.scriptName.size() + head.host.size() +
-                  head.remoteAddress.size() + head.remoteUser.size();
-    for (const auto& field : head.fields) size += field.name.size() + field.value.size() + 2;
-    text_.reserve(size);
-    uri_ = add(head.target);
-    // The query is the end of the URI, unless a web server said otherwise.
-    if (head.target.ends_with(head.query))
-        query_ = {static_cast<uint32_t>(head.target.size() - head.query.size()), static_cast<uint32_t>(head.query.size())};
-    else query_ = add(head.query);
-    pathInfo_ = head.pathInfo == head.target ? uri_ : add(head.pathInfo);
-    scriptName_ = add(head.scriptName);
-    host_ = add(head.host);
-    address_ = add(head.remoteAddress);
-    user_ = add(head.remoteUser);
-    fields_ = static_cast<uint32_t>(text_.size());
-    // Neither a name with a colon nor a value with a line end gets through the parsers.
-    for (const auto& field : head.fields) text_.append(field.name).append(":").append(field.value).append("\n");
+namespace {
+
+// What every handshake says, or nobody needs once the 101 is sent.
+bool isOfHandshake(const FieldView& field) {
+    constexpr std::string_view names[] = {"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version"};
+    return std::any_of(std::begin(names), std::end(names), [&](auto name) { return equalsIgnoringCase(field.name, name); });
 }
 
-UpgradeRequest::Part UpgradeRequest::add(std::string_view text) {
-    const Part part{static_cast<uint32_t>(text_.size()), static_cast<uint32_t>(text.size())};
-    text_.append(text);
-    return part;
+}
+
+UpgradeRequest::UpgradeRequest(const RequestHead& head)
+    : https_(head.isHttps()),
+      pathIsUri_(head.pathInfo == head.target),
+      queryEndsUri_(head.target.ends_with(head.query)) {
+    std::string text;
+    const auto endPart = [&](Part part) { ends_[part] = static_cast<uint32_t>(text.size()); };
+    text += head.target;
+    endPart(uri);
+    if (!pathIsUri_) text += head.pathInfo;
+    endPart(path);
+    text += head.scriptName;
+    endPart(script);
+    // The query is the end of the URI, unless a web server said otherwise.
+    if (!queryEndsUri_) text += head.query;
+    else queryAt_ = ends_[uri] - static_cast<uint32_t>(head.query.size());
+    endPart(queryText);
+    text += head.host;
+    endPart(hostName);
+    text += head.remoteAddress;
+    endPart(address);
+    text += head.remoteUser;
+    endPart(user);
+    // Neither a name with a colon nor a value with a line end gets through the parsers.
+    for (const auto& field : head.fields)
+        if (!isOfHandshake(field)) text.append(field.name).append(":").append(field.value).append("\n");
+    endPart(fields);
+    text_ = std::make_unique_for_overwrite<char[]>(text.size());
+    std::copy(text.begin(), text.end(), text_.get());
 }
 
 FieldViews UpgradeRequest::headers() const {
-    FieldViews fields;
-    auto rest = std::string_view(text_).substr(fields_);
-    while (!rest.empty()) {
+    FieldViews found;
+    for (auto rest = part(UpgradeRequest::fields); !rest.empty();) {
         auto value = takeUntil(rest, '\n');
         const auto name = takeUntil(value, ':');
-        fields.push_back({name, value});
+        found.push_back({name, value});
     }
-    return fields;
+    return found;
 }
 
 NameValues UpgradeRequest::query() const {

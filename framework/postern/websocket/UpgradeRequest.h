@@ -4,6 +4,8 @@
 #include "postern/base/Fields.h"
 #include "postern/protocol/RequestHead.h"
 
+#include <array>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -15,18 +17,19 @@ class UpgradeRequest {
 public:
     explicit UpgradeRequest(const RequestHead& head);
 
-    std::string_view requestUri() const { return part(uri_); }          ///< as sent, with its query
-    std::string_view pathInfo() const { return part(pathInfo_); }       ///< decoded, below scriptName()
-    std::string_view scriptName() const { return part(scriptName_); }
-    std::string_view queryString() const { return part(query_); }       ///< still encoded
-    std::string_view host() const { return part(host_); }
-    std::string_view remoteAddress() const { return part(address_); }
-    std::string_view remoteUser() const { return part(user_); }
+    std::string_view requestUri() const { return part(uri); }           ///< as sent, with its query
+    std::string_view pathInfo() const { return part(pathIsUri_ ? uri : path); }       ///< decoded, below scriptName()
+    std::string_view scriptName() const { return part(script); }
+    std::string_view queryString() const { return queryEndsUri_ ? part(uri).substr(queryAt_) : part(queryText); }  ///< still encoded
+    std::string_view host() const { return part(hostName); }
+    std::string_view remoteAddress() const { return part(address); }
+    std::string_view remoteUser() const { return part(user); }
     bool https() const { return https_; }
 
     /// The last field of that name (names compare without case), or empty.
     std::string_view header(std::string_view name) const { return fieldValue(headers(), name); }
-    /// All fields in the order they came.
+    /// All fields in the order they came, without those that are the same in every handshake or of no use after it:
+    /// Connection, Upgrade, Sec-WebSocket-Key and Sec-WebSocket-Version.
     FieldViews headers() const;
     /// Decoded parameters of the query, and cookies as sent.
     NameValues query() const;
@@ -35,16 +38,16 @@ public:
     std::string cookie(std::string_view name, std::string_view fallback = {}) const;
 
 private:
-    struct Part {
-        uint32_t begin = 0, size = 0;
-    };
-    Part add(std::string_view text);
-    std::string_view part(Part part) const { return std::string_view(text_).substr(part.begin, part.size); }
+    enum Part { uri, path, script, queryText, hostName, address, user, fields, partCount };
+    std::string_view part(Part part) const {
+        const uint32_t begin = part == 0 ? 0 : ends_[part - 1];
+        return {text_.get() + begin, ends_[part] - begin};
+    }
 
-    std::string text_;  // the parts, then each field as name, ':', value, '\n'
-    Part uri_, pathInfo_, scriptName_, query_, host_, address_, user_;
-    uint32_t fields_ = 0;  // where they begin
-    bool https_ = false;
+    std::unique_ptr<char[]> text_;  // the parts; each field as name, ':', value, '\n'
+    std::array<uint32_t, partCount> ends_{};
+    uint32_t queryAt_ = 0;          // in the URI
+    bool https_, pathIsUri_, queryEndsUri_;
 };
 
 }

@@ -2,7 +2,6 @@
 
 #include "postern/base/Utf8.h"
 #include "postern/websocket/WebSocketCore.h"
-#include "postern/websocket/WebSocketEvents.h"
 
 #include <exception>
 #include <stdexcept>
@@ -116,36 +115,8 @@ void WebSocket::setHeartbeat(Duration interval, std::string message) {
     core().setHeartbeat(interval, std::move(message));
 }
 
-// ── Events ──
-
-void WebSocket::setOpen(std::function<void(WebSocket&)> callback) {
-    auto& events = core().events();
-    events.openDue = callback != nullptr;
-    events.open.set(std::move(callback));
-    core().eventsChanged();
-}
-
-void WebSocket::setText(std::function<void(WebSocket&, const Message&)> callback) {
-    core().events().text.set(std::move(callback));
-    core().eventsChanged();
-}
-
-void WebSocket::setBinary(std::function<void(WebSocket&, const Message&)> callback) {
-    core().events().binary.set(std::move(callback));
-    core().eventsChanged();
-}
-
-void WebSocket::setPing(std::function<void(WebSocket&, std::string_view)> callback) { core().events().ping.set(std::move(callback)); }
-void WebSocket::setPong(std::function<void(WebSocket&, std::string_view)> callback) { core().events().pong.set(std::move(callback)); }
-
-void WebSocket::setError(std::function<void(WebSocket&, const std::exception&)> callback) {
-    core().events().error.set(std::move(callback));
-    core().eventsChanged();
-}
-
-void WebSocket::setClose(std::function<void(WebSocket&, const CloseEvent&)> callback) {
-    core().events().close.set(std::move(callback));
-    core().eventsChanged();
+void WebSocket::setCallback(Callback::Kinds kinds, std::unique_ptr<Callback> callback) {
+    core().setCallback(kinds, std::move(callback));
 }
 
 // ── The end ──
@@ -165,9 +136,9 @@ ReadyState WebSocket::readyState() const {
 }
 
 uint16_t WebSocket::closeCode() const { return core_ ? core_->closeCode() : static_cast<uint16_t>(CloseCode::abnormal); }
-std::string_view WebSocket::closeReason() const { return core_ ? std::string_view(core_->closeReason()) : std::string_view(); }
+std::string_view WebSocket::closeReason() const { return core_ ? core_->closeReason() : std::string_view(); }
 bool WebSocket::wasClean() const { return core_ && core_->wasClean(); }
-std::string_view WebSocket::protocol() const { return core_ ? std::string_view(core_->protocol()) : std::string_view(); }
+std::string_view WebSocket::protocol() const { return core_ ? core_->protocol() : std::string_view(); }
 
 bool WebSocket::compresses() const { return core_ && core_->compresses(); }
 

@@ -3,6 +3,7 @@
 #include "postern/base/Bytes.h"
 #include "postern/base/Errors.h"
 #include "postern/base/Time.h"
+#include "postern/websocket/Callbacks.h"
 #include "postern/websocket/CloseEvent.h"
 #include "postern/websocket/Established.h"
 #include "postern/websocket/Message.h"
@@ -15,7 +16,6 @@
 #include <charconv>
 #include <concepts>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,7 +23,6 @@
 namespace postern {
 
 class ByteStream;
-struct WebSocketEvents;
 
 /// A message could not be sent because the socket is closing or closed. A handler may let it pass: it is not logged as
 /// an error.
@@ -139,62 +138,68 @@ public:
     // and closes with 1011. Set them again to replace them, nullptr removes them.
 
     /// Once, before everything else.
-    template <typename Callback>
-    void onopen(Callback callback) {
-        setOpen(adapt<>(std::move(callback)));
+    template <typename Function>
+    void onopen(Function callback) {
+        on(Callback::open, std::move(callback),
+           [](auto& function, WebSocket& socket, const WebSocketEvent&) { call(function, socket); });
     }
     /// For messages the callback can take: of text (std::string_view), of bytes (ByteView), or both (const Message&).
-    template <typename Callback>
-    void onmessage(Callback callback) {
-        constexpr bool takesMessage = takes<Callback, const Message&>;
-        constexpr bool takesText = takes<Callback, std::string_view>, takesBytes = takes<Callback, ByteView>;
-        static_assert(takesMessage || takesText || takesBytes, "a message is a std::string_view, a ByteView or a const Message&");
-        if constexpr (takesMessage) {
-            setText(adapt<const Message&>(callback));
-            setBinary(adapt<const Message&>(std::move(callback)));
-        } else {
-            if constexpr (takesText) ontextmessage(callback);
-            if constexpr (takesBytes) onbinarymessage(std::move(callback));
-        }
+    template <typename Function>
+    void onmessage(Function callback) {
+        constexpr bool isNone = std::same_as<Function, std::nullptr_t>;
+        constexpr bool takesMessage = isNone || takes<Function, const Message&>;
+        constexpr bool takesText = takesMessage || takes<Function, std::string_view>;
+        constexpr bool takesBytes = takesMessage || takes<Function, ByteView>;
+        static_assert(takesText || takesBytes, "a message is a std::string_view, a ByteView or a const Message&");
+        constexpr auto kinds = static_cast<Callback::Kinds>((takesText ? Callback::text : 0) | (takesBytes ? Callback::binary : 0));
+        on(kinds, std::move(callback), [](auto& function, WebSocket& socket, const WebSocketEvent& event) {
+            if constexpr (takesMessage) {
+                call(function, socket, *event.message);
+            } else {
+                if constexpr (takesText)
+                    if (event.message->isText()) return call(function, socket, event.message->textData());
+                if constexpr (takesBytes) call(function, socket, event.message->data());
+            }
+        });
     }
-    void onmessage(std::nullptr_t) {
-        setText(nullptr);
-        setBinary(nullptr);
+    template <typename Function>
+    void ontextmessage(Function callback) {
+        on(Callback::text, std::move(callback), [](auto& function, WebSocket& socket, const WebSocketEvent& event) {
+            call(function, socket, event.message->textData());
+        });
     }
-    template <typename Callback>
-    void ontextmessage(Callback callback) {
-        if constexpr (std::same_as<Callback, std::nullptr_t>) setText(nullptr);
-        else
-            setText([call = adapt<std::string_view>(std::move(callback))](WebSocket& socket, const Message& message) {
-                call(socket, message.textData());
-            });
-    }
-    template <typename Callback>
-    void onbinarymessage(Callback callback) {
-        if constexpr (std::same_as<Callback, std::nullptr_t>) setBinary(nullptr);
-        else
-            setBinary([call = adapt<ByteView>(std::move(callback))](WebSocket& socket, const Message& message) {
-                call(socket, message.data());
-            });
+    template <typename Function>
+    void onbinarymessage(Function callback) {
+        on(Callback::binary, std::move(callback), [](auto& function, WebSocket& socket, const WebSocketEvent& event) {
+            call(function, socket, event.message->data());
+        });
     }
     /// The payload of a ping, which is answered already, and of the pong to a ping() of ours: a std::string_view.
-    template <typename Callback>
-    void onping(Callback callback) {
-        setPing(adapt<std::string_view>(std::move(callback)));
+    template <typename Function>
+    void onping(Function callback) {
+        on(Callback::ping, std::move(callback), [](auto& function, WebSocket& socket, const WebSocketEvent& event) {
+            call(function, socket, event.payload);
+        });
     }
-    template <typename Callback>
-    void onpong(Callback callback) {
-        setPong(adapt<std::string_view>(std::move(callback)));
+    template <typename Function>
+    void onpong(Function callback) {
+        on(Callback::pong, std::move(callback), [](auto& function, WebSocket& socket, const WebSocketEvent& event) {
+            call(function, socket, event.payload);
+        });
     }
     /// A const std::exception&: what another callback threw, or a WebSocketFailure just before onclose.
-    template <typename Callback>
-    void onerror(Callback callback) {
-        setError(adapt<const std::exception&>(std::move(callback)));
+    template <typename Function>
+    void onerror(Function callback) {
+        on(Callback::error, std::move(callback), [](auto& function, WebSocket& socket, const WebSocketEvent& event) {
+            call(function, socket, *event.error);
+        });
     }
     /// A const CloseEvent&: once, after everything else.
-    template <typename Callback>
-    void onclose(Callback callback) {
-        setClose(adapt<const CloseEvent&>(std::move(callback)));
+    template <typename Function>
+    void onclose(Function callback) {
+        on(Callback::close, std::move(callback), [](auto& function, WebSocket& socket, const WebSocketEvent& event) {
+            call(function, socket, *event.close);
+        });
     }
 
     // ── The end ──
@@ -233,24 +238,28 @@ public:
 private:
     friend class WebSocketCore;
 
-    template <typename Callback, typename... Arguments>
+    template <typename Function, typename... Arguments>
     static constexpr bool takes =
-        std::invocable<Callback&, Arguments...> || std::invocable<Callback&, WebSocket&, Arguments...>;
+        std::invocable<Function&, Arguments...> || std::invocable<Function&, WebSocket&, Arguments...>;
 
-    template <typename... Arguments, typename Callback>
-    static std::function<void(WebSocket&, Arguments...)> adapt(Callback callback) {
-        if constexpr (std::same_as<Callback, std::nullptr_t>) return nullptr;
-        else if constexpr (std::invocable<Callback&, WebSocket&, Arguments...>) return callback;
-        else
-            return [callback = std::move(callback)](WebSocket&, Arguments... arguments) mutable { callback(arguments...); };
+    template <typename Function, typename... Arguments>
+    static void call(Function& function, WebSocket& socket, const Arguments&... arguments) {
+        if constexpr (std::invocable<Function&, WebSocket&, const Arguments&...>) function(socket, arguments...);
+        else function(arguments...);
     }
-    void setOpen(std::function<void(WebSocket&)> callback);
-    void setText(std::function<void(WebSocket&, const Message&)> callback);
-    void setBinary(std::function<void(WebSocket&, const Message&)> callback);
-    void setPing(std::function<void(WebSocket&, std::string_view)> callback);
-    void setPong(std::function<void(WebSocket&, std::string_view)> callback);
-    void setError(std::function<void(WebSocket&, const std::exception&)> callback);
-    void setClose(std::function<void(WebSocket&, const CloseEvent&)> callback);
+
+    template <typename Function, typename Call>
+    void on(Callback::Kinds kinds, Function function, Call call) {
+        if constexpr (std::same_as<Function, std::nullptr_t>) {
+            setCallback(kinds, nullptr);
+        } else {
+            if constexpr (std::constructible_from<Function, std::nullptr_t>) {
+                if (!function) return setCallback(kinds, nullptr);  // an empty std::function, or a pointer to none
+            }
+            setCallback(kinds, std::make_unique<CallbackTo<Function, Call>>(kinds, std::move(function), call));
+        }
+    }
+    void setCallback(Callback::Kinds kinds, std::unique_ptr<Callback> callback);
 
     explicit WebSocket(WebSocketCore* core);
     WebSocketCore& core();

@@ -11,29 +11,23 @@ WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, const WebSocket
     : Drainable([](Drainable& self, How how) { static_cast<WebSocketCore&>(self).drainNow(how); }),
       Deferred([](Deferred& self) { static_cast<WebSocketCore&>(self).settle(); }),
       loop_(stream->loop()),
-      gate_(loop_.gate()),
+      terms_(loop_.local<TermsPool>().share({loop_.gate(), options.pingInterval, options.pingGrace, options.closeTimeout,
+                                             options.pingMessage, options.fragmentSize, options.maxQueued, options.overflow,
+                                             options.overflowCode})),
       stream_(std::move(stream)),
-      isClient_(established.isClient),
       deflate_(established.deflate ? std::make_unique<PerMessageDeflate>(*established.deflate,
-                                                                        options.deflate.value_or(DeflateOptions()), !isClient_,
+                                                                        options.deflate.value_or(DeflateOptions()), !established.isClient,
                                                                         loop_.local<DeflatePool>())
                                    : nullptr),
-      assembler_(isClient_ ? Assembler::Role::client : Assembler::Role::server,
+      assembler_(established.isClient ? Assembler::Role::client : Assembler::Role::server,
                  {options.maxMessage ? options.maxMessage : defaultMaxMessage,
                   options.maxFragments ? options.maxFragments : defaultMaxFragments},
                  deflate_.get()),
       timer_(loop_.timers(), [](Timer& timer) { static_cast<WebSocketCore*>(timer.owner())->timePassed(); }, this),
-      pingInterval_(options.pingInterval),
-      pingGrace_(options.pingGrace),
-      closeTimeout_(options.closeTimeout),
-      pingMessage_(options.pingMessage),
       lastPing_(loop_.now()),
       request_(std::move(established.request)),
-      protocol_(std::move(established.protocol)),
-      fragmentSize_(options.fragmentSize),
-      overflow_(options.overflow),
-      overflowCode_(options.overflowCode),
-      maxQueued_(options.maxQueued) {
+      isClient_(established.isClient) {
+    if (!established.protocol.empty()) extra().protocol = std::move(established.protocol);
     stream_->setLimits({options.highWater, options.sendTimeout});
     loop_.add(*this);
     armHeartbeat();
@@ -43,16 +37,21 @@ WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, const WebSocket
 
 WebSocketCore::~WebSocketCore() {
     returnLent();
-    if (!link_) return;
-    const std::lock_guard lock(link_->mutex);
-    link_->gate = nullptr;
-    link_->core = nullptr;
+    if (!extra_ || !extra_->link) return;
+    const std::lock_guard lock(extra_->link->mutex);
+    extra_->link->gate = nullptr;
+    extra_->link->core = nullptr;
+}
+
+WebSocketCore::Extra& WebSocketCore::extra() {
+    if (!extra_) extra_ = std::make_unique<Extra>();
+    return *extra_;
 }
 
 void WebSocketCore::release(CloseCode code) {
     if (Loop::currentOrNull() != &loop_) {
-        if (gate_->post([this, code] { release(code); })) return;
-        events_.reset();  // the loop is gone: there is no stream either, and nobody to tell
+        if (terms_->gate->post([this, code] { release(code); })) return;
+        tells_ = false;  // the loop is gone: there is no stream either, and nobody to tell
     }
     if (--handles_ > 0) return;
     if (code == CloseCode::normal && isOpen() && livesForEvents()) return loop_.defer(*this);
@@ -80,17 +79,16 @@ void WebSocketCore::handleControl(const Incoming& frame) {
     const std::string_view payload(frame.payload.data(), frame.payload.size());
     if (frame.opcode == WebSocketOpcode::close) return handleClose(payload);
     if (frame.opcode == WebSocketOpcode::pong) return handlePong(payload);
-    pong_.assign(payload);
-    pingWaits_ = true;
-    noteControl(true, payload);
+    if (pong_) pong_->assign(payload);
+    else pong_ = std::make_unique<std::string>(payload);
+    noteControl(Callback::ping, payload);
 }
 
 // Of several pings that arrived together the last is answered (RFC 6455 §5.5.3), and none before the peer reads again.
 void WebSocketCore::answerPing() {
     if (!stream_ || closeSent_) return;
     if (stream_->isAboveHighWater()) return answerPingLater();
-    pingWaits_ = false;
-    queueControl(WebSocketOpcode::pong, pong_);
+    queueControl(WebSocketOpcode::pong, *std::exchange(pong_, nullptr));
 }
 
 void WebSocketCore::answerPingLater() {
@@ -99,7 +97,7 @@ void WebSocketCore::answerPingLater() {
         try {
             const bool isRoom = waitForRoom();
             pongFiberRuns_ = false;
-            if (isRoom && pingWaits_) answerPing();
+            if (isRoom && pong_) answerPing();
         } catch (const Disconnected&) {
             // The pump has noticed, or will.
         } catch (const Cancelled&) {
@@ -112,15 +110,16 @@ void WebSocketCore::answerPingLater() {
 
 // A pong answers the ping whose bytes it carries, and all before it; others are a sign of life and nothing else.
 void WebSocketCore::handlePong(std::string_view payload) {
-    const auto answered = std::find_if(pings_.begin(), pings_.end(), [&](const auto& ping) { return ping.payload == payload; });
-    if (answered == pings_.end()) return;
+    if (!extra_) return;
+    auto& pings = extra_->pings;
+    const auto answered = std::find_if(pings.begin(), pings.end(), [&](const auto& ping) { return ping.payload == payload; });
+    if (answered == pings.end()) return;
     const bool own = answered->own;
-    lastAnswered_ = answered->number;
-    pings_.erase(pings_.begin(), answered + 1);
-    if (pings_.empty()) pings_ = {};
-    if (!own) return;
+    extra_->lastAnswered = answered->number;
+    pings.erase(pings.begin(), answered + 1);
+    if (pings.empty()) pings = {};
     wakeWaiters();
-    noteControl(false, payload);
+    if (own) noteControl(Callback::pong, payload);
 }
 
 void WebSocketCore::handleClose(std::string_view payload) {
@@ -128,7 +127,7 @@ void WebSocketCore::handleClose(std::string_view payload) {
     if (close.error) return fail(*close.error, "malformed close frame");
     closeReceived_ = true;
     peerCode_ = close.reason.code;
-    peerReason_ = close.reason.text;
+    if (!close.reason.text.empty()) extra().peerReason = close.reason.text;
     if (!closeSent_) {
         closeSent_ = true;
         queueControl(WebSocketOpcode::close, writeClose(peerCode_, {}));
@@ -140,7 +139,7 @@ void WebSocketCore::handleClose(std::string_view payload) {
 void WebSocketCore::fail(CloseCode code, const char* reason) {
     failed_ = true;
     peerCode_ = static_cast<uint16_t>(code);
-    peerReason_ = reason;
+    extra().peerReason = reason;
     if (!closeSent_) {
         closeSent_ = true;
         queueControl(WebSocketOpcode::close, writeClose(peerCode_, reason));
@@ -155,7 +154,7 @@ void WebSocketCore::startClose(uint16_t code, std::string_view reason) {
     closeSent_ = true;
     queueControl(WebSocketOpcode::close, writeClose(code, reason));
     stream_->releaseWriters();
-    timer_.set(loop_.in(closeTimeout_).at());
+    timer_.set(loop_.in(terms_->closeTimeout).at());
     forgetMessage();
     wakeWaiters();
 }
@@ -163,7 +162,7 @@ void WebSocketCore::startClose(uint16_t code, std::string_view reason) {
 void WebSocketCore::close(uint16_t code, std::string_view reason) {
     startClose(code, reason);
     if (isEnded()) return;
-    const auto patience = loop_.in(closeTimeout_);
+    const auto patience = loop_.in(terms_->closeTimeout);
     while (!isEnded()) {
         pump();
         if (isEnded()) break;
@@ -184,7 +183,7 @@ void WebSocketCore::abort() {
 // waits for that (RFC 6455 §7.1.1), unless it has nothing to expect from its peer any more.
 void WebSocketCore::finishLine() {
     finishing_ = true;
-    timer_.set(loop_.in(closeTimeout_).at());
+    timer_.set(loop_.in(terms_->closeTimeout).at());
     if (!isClient_ || failed_) stream_->finishSending();
     stream_->releaseWriters();
     wakeWaiters();
@@ -226,16 +225,17 @@ void WebSocketCore::timePassed() {
     // What was sent before the close is still on its way: as long as the peer takes it, it gets it (the stream's own
     // time-out ends the wait for one that does not).
     const bool ends = finishing_ && (!isClient_ || failed_);
-    if (stream_->queuedBytes() > 0 || (ends && !stream_->isSendingFinished())) return timer_.set(loop_.in(closeTimeout_).at());
+    if (stream_->queuedBytes() > 0 || (ends && !stream_->isSendingFinished())) return timer_.set(loop_.in(terms_->closeTimeout).at());
     lineGone();
 }
 
 void WebSocketCore::armHeartbeat() {
     if (closeSent_ || !stream_) return;
     auto next = TimePoint::max();
-    if (pingInterval_ > Duration::zero())
-        next = std::min(lastPing_ + pingInterval_, stream_->lastReceived() + pingInterval_ + pingGrace_);
-    if (demand_) next = std::min(next, demand_->until);
+    const auto interval = terms_->pingInterval;
+    if (interval > Duration::zero())
+        next = std::min(lastPing_ + interval, stream_->lastReceived() + interval + terms_->pingGrace);
+    if (extra_ && extra_->demand) next = std::min(next, extra_->demand->until);
     if (next == TimePoint::max()) timer_.clear();
     else timer_.set(next);
 }
@@ -243,67 +243,71 @@ void WebSocketCore::armHeartbeat() {
 // The line may lead nowhere: some gateways answer 101 but pass nothing on. A client answers a ping.
 void WebSocketCore::demandSignOfLife(Duration within, std::string why) {
     if (!isOpen() || !stream_->unread().empty()) return;
-    demand_ = std::make_unique<Demand>(Demand{loop_.now(), loop_.in(within).at(), std::move(why)});
-    sendPing(pingMessage_, false);
+    extra().demand = std::make_unique<Demand>(Demand{loop_.now(), loop_.in(within).at(), std::move(why)});
+    sendPing(terms_->pingMessage, false);
     armHeartbeat();
 }
 
 // True: nothing was heard in time, and the line is gone.
 bool WebSocketCore::demandFailed() {
-    if (!demand_) return false;
-    const bool heard = stream_->lastReceived() > demand_->since || stream_->canReceive();
-    if (!heard && loop_.now() < demand_->until) return false;
-    const auto demand = std::move(demand_);
+    if (!extra_ || !extra_->demand) return false;
+    const bool heard = stream_->lastReceived() > extra_->demand->since || stream_->canReceive();
+    if (!heard && loop_.now() < extra_->demand->until) return false;
+    const auto demand = std::move(extra_->demand);
     if (heard) return false;
     loop_.log(LogLevel::error, "cut a WebSocket: nothing came from the client after the 101; " + demand->why);
-    peerReason_ = "no sign of life";
+    extra_->peerReason = "no sign of life";
     abort();
     return true;
 }
 
 void WebSocketCore::beat() {
     if (demandFailed()) return;
-    if (pingInterval_ == Duration::zero()) return armHeartbeat();
+    const auto interval = terms_->pingInterval;
+    if (interval == Duration::zero()) return armHeartbeat();
     const auto now = loop_.now();
     // Bytes that wait in the kernel while the handler is busy are a sign of life too.
-    const bool silent = now - stream_->lastReceived() >= pingInterval_ + pingGrace_;
+    const bool silent = now - stream_->lastReceived() >= interval + terms_->pingGrace;
     if (silent && (stream_->isReceiving() || !stream_->canReceive())) {
         stream_->breakOff(ETIMEDOUT);
         failed_ = true;
-        peerReason_ = "no sign of life";
+        extra().peerReason = "no sign of life";
         return lineGone();
     }
-    if (now >= lastPing_ + pingInterval_) {
+    if (now >= lastPing_ + interval) {
         lastPing_ = now;
         if (deflate_ && !std::exchange(sentSinceBeat_, false)) deflate_->rest();
-        if (!stream_->isAboveHighWater()) sendPing(pingMessage_, false);
+        if (!stream_->isAboveHighWater()) sendPing(terms_->pingMessage, false);
     }
-    if (silent) timer_.set(now + pingInterval_);
+    if (silent) timer_.set(now + interval);
     else armHeartbeat();
     loop_.defer(*this);
 }
 
 void WebSocketCore::setHeartbeat(Duration interval, std::string message) {
-    pingInterval_ = interval;
-    pingMessage_ = std::move(message);
+    auto terms = *terms_;
+    terms.pingInterval = interval;
+    terms.pingMessage = std::move(message);
+    terms_ = loop_.local<TermsPool>().share(std::move(terms));
     lastPing_ = loop_.now();
     armHeartbeat();
 }
 
 void WebSocketCore::drainNow(How how) {
     if (how == How::finish) return startClose(static_cast<uint16_t>(CloseCode::goingAway), "going away");
-    Fiber* const teller = events_ ? events_->fiber : nullptr;  // as long as it runs, we stay
+    Fiber* const teller = teller_;  // as long as it runs, we stay
     abort();
     if (teller) teller->cancel();
 }
 
 std::shared_ptr<SenderLink> WebSocketCore::link() {
-    if (!link_) {
-        link_ = std::make_shared<SenderLink>();
-        link_->gate = gate_;
-        link_->core = this;
+    auto& link = extra().link;
+    if (!link) {
+        link = std::make_shared<SenderLink>();
+        link->gate = terms_->gate;
+        link->core = this;
     }
-    return link_;
+    return link;
 }
 
 }

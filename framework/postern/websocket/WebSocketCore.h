@@ -2,7 +2,7 @@
 // The life of one WebSocket on its loop. Internal: programs hold a WebSocket, threads a Sender.
 //
 // It is driven by what arrives: bytes are received without a fiber, control frames are answered at once, and at most one
-// data message is kept ready. Calls that wait (recv, close, …) wait for `changed_`. Receiving pauses while a message is
+// data message is kept ready. Calls that wait (recv, close, a turn to send) wait for `changed_`. Receiving pauses while a message is
 // ready, or a piece of a long one that nobody has asked for as a whole: that is the back-pressure towards the peer.
 //
 // What is received goes one of three ways: to recv(); to a MessageReader, piece by piece; or, when there are callbacks and
@@ -16,10 +16,10 @@
 #include "postern/io/ByteStream.h"
 #include "postern/protocol/Assembler.h"
 #include "postern/protocol/PerMessageDeflate.h"
+#include "postern/websocket/Callbacks.h"
 #include "postern/websocket/Established.h"
 #include "postern/websocket/Message.h"
-#include "postern/websocket/WebSocketEvents.h"
-#include "postern/websocket/WebSocketOptions.h"
+#include "postern/websocket/WebSocketTerms.h"
 
 #include <deque>
 #include <functional>
@@ -79,11 +79,10 @@ public:
     /// None: permessage-deflate was not agreed on.
     PerMessageDeflate* deflate() { return deflate_.get(); }
     bool compresses() const { return deflate_ != nullptr; }
-    size_t fragmentSize() const { return fragmentSize_; }
+    size_t fragmentSize() const { return terms_->fragmentSize; }
 
-    WebSocketEvents& events();
-    /// Something there is to tell may be told now.
-    void eventsChanged() { loop_.defer(*this); }
+    /// Callbacks for these kinds of events, or none for them.
+    void setCallback(Callback::Kinds kinds, std::unique_ptr<Callback> callback);
 
     void startClose(uint16_t code, std::string_view reason);
     void close(uint16_t code, std::string_view reason);
@@ -93,8 +92,8 @@ public:
     bool isEnded() const { return closeReceived_ || failed_ || !stream_; }
     bool wasClean() const { return closeSent_ && closeReceived_; }
     uint16_t closeCode() const { return peerCode_; }
-    const std::string& closeReason() const { return peerReason_; }
-    const std::string& protocol() const { return protocol_; }
+    std::string_view closeReason() const { return extra_ ? std::string_view(extra_->peerReason) : std::string_view(); }
+    std::string_view protocol() const { return extra_ ? std::string_view(extra_->protocol) : std::string_view(); }
     const std::shared_ptr<const UpgradeRequest>& request() const { return request_; }
     Loop& loop() { return loop_; }
     std::shared_ptr<SenderLink> link();
@@ -157,15 +156,48 @@ private:
     void tellWaiting();
     void tellMessage(const Message& message);
     void tellEnd();
-    template <typename... Parameters, typename... Arguments>
-    void call(Callback<Parameters...>& callback, const Arguments&... arguments);
+    void call(Callback::Kinds kind, const WebSocketEvent& event = {});
     void callbackFailed(const std::exception& error);
-    void noteControl(bool isPing, std::string_view payload);
+    void noteControl(Callback::Kinds kind, std::string_view payload);
+    bool hasControls() const { return extra_ && extra_->controls; }
+    bool areControlsFull() const { return hasControls() && extra_->controls->size() >= maxControls; }
+
+    struct SentPing {
+        std::string payload;
+        uint64_t number;
+        bool own;                          // the application's, not the heartbeat's
+    };
+    struct Demand {
+        TimePoint since, until;
+        std::string why;
+    };
+    struct SenderQueue {
+        std::deque<std::pair<WebSocketOpcode, std::string>> messages;
+        size_t bytes = 0;
+        bool running = false;
+    };
+    struct Control {
+        Callback::Kinds kind;
+        std::string payload;
+    };
+    static constexpr size_t maxControls = 16;  // more of them wait in the kernel
+
+    // What most sockets do not need, or not most of the time.
+    struct Extra {
+        std::string protocol;
+        std::string peerReason;
+        std::vector<SentPing> pings;       // without an answer so far, the oldest first
+        uint64_t lastPinged = 0, lastAnswered = 0;    // numbers of pings
+        std::unique_ptr<Demand> demand;    // a peer of which nothing was heard yet, and perhaps never can be
+        std::unique_ptr<std::deque<Control>> controls;  // not told yet; never empty
+        std::unique_ptr<SenderQueue> senderQueue;
+        std::shared_ptr<SenderLink> link;
+    };
+    Extra& extra();
 
     Loop& loop_;
-    std::shared_ptr<LoopGate> gate_;       // a handle may outlive the loop
+    std::shared_ptr<const WebSocketTerms> terms_;
     std::unique_ptr<ByteStream> stream_;   // none: gone
-    const bool isClient_;
     std::unique_ptr<PerMessageDeflate> deflate_;
     Assembler assembler_;
     std::optional<Incoming> ready_;        // a message nobody took yet
@@ -173,30 +205,19 @@ private:
     Message* lent_ = nullptr;
     WaitQueue changed_;
     Timer timer_;                          // heartbeat while open, afterwards the end of our patience
-
-    Duration pingInterval_, pingGrace_, closeTimeout_;
-    std::string pingMessage_;
     TimePoint lastPing_;
-    std::string pong_;                     // payload of the ping that waits for its answer
-    struct SentPing {
-        std::string payload;
-        uint64_t number;
-        bool own;                          // the application's, not the heartbeat's
-    };
-    std::vector<SentPing> pings_;          // without an answer so far, the oldest first
-    uint64_t lastPinged_ = 0, lastAnswered_ = 0;  // numbers of pings
-    struct Demand {
-        TimePoint since, until;
-        std::string why;
-    };
-    std::unique_ptr<Demand> demand_;       // a peer of which nothing was heard yet, and perhaps never can be
-
-    std::unique_ptr<WebSocketEvents> events_;
+    std::unique_ptr<std::string> pong_;    // payload of the ping that waits for its answer
+    Callbacks callbacks_;
+    Fiber* teller_ = nullptr;              // calls them
     std::shared_ptr<const UpgradeRequest> request_;
-    std::string protocol_;
-    std::string peerReason_;
+    std::unique_ptr<Extra> extra_;
+
+    unsigned handles_ = 0;
+    unsigned waitingForWhole_ = 0;         // fibers that wait for a message however long it is
+    unsigned waitingForPiece_ = 0;         // fibers that wait for any part of one
+    unsigned writers_ = 0;                 // fibers that use stream_
     uint16_t peerCode_ = static_cast<uint16_t>(CloseCode::abnormal);
-    bool pingWaits_ = false;
+    const bool isClient_;
     bool pongFiberRuns_ = false;
     bool waitersToWake_ = false;
     bool closeSent_ = false, closeReceived_ = false;
@@ -207,24 +228,12 @@ private:
     enum class Reading : uint8_t { whole, pieces, skipping } reading_ = Reading::whole;
     bool messageOpen_ = false;             // a message of ours is being sent in fragments
     bool sentSinceBeat_ = false;
-    unsigned handles_ = 0;
     bool held_ = false;                    // the assembler has more than was asked for
-    unsigned waitingForWhole_ = 0;         // fibers that wait for a message however long it is
-    unsigned waitingForPiece_ = 0;         // fibers that wait for any part of one
-    unsigned writers_ = 0;                 // fibers that use stream_
-    size_t fragmentSize_;
-    WaitQueue turn_;                       // fibers that wait for messageOpen_ to end
-
-    struct SenderQueue {
-        std::deque<std::pair<WebSocketOpcode, std::string>> messages;
-        size_t bytes = 0;
-        bool running = false;
-    };
-    Overflow overflow_;
-    CloseCode overflowCode_;
-    size_t maxQueued_;
-    std::unique_ptr<SenderQueue> senderQueue_;
-    std::shared_ptr<SenderLink> link_;
+    bool tells_ = false;                   // there were callbacks
+    bool telling_ = false;                 // teller_ runs, or will
+    bool openDue_ = false;
+    bool errorFails_ = false;              // what onerror throws is not told to it again
+    bool closeTold_ = false;
 };
 
 }

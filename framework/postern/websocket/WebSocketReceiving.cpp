@@ -41,14 +41,14 @@ WebSocketCore::Arrived WebSocketCore::advance() {
     if (ready_) return Arrived::message;
     returnLent();
     const auto arrived = takeIn();
-    if (pingWaits_) answerPing();
+    if (pong_) answerPing();
     if (isEnded()) return Arrived::end;
     return ready_ ? Arrived::message : arrived;
 }
 
 WebSocketCore::Arrived WebSocketCore::takeIn() {
     while (!isEnded() && !ready_) {
-        if (!closeSent_ && events_ && events_->areControlsFull()) return Arrived::piece;
+        if (!closeSent_ && areControlsFull()) return Arrived::piece;
         const bool dropping = closeSent_ || reading_ == Reading::skipping;
         if (held_ && !dropping && assembler_.gathered() >= hold()) return Arrived::piece;
         if (!held_ && stream_->unread().empty()) break;
@@ -97,10 +97,7 @@ void WebSocketCore::wakeWaiters() {
 }
 
 void WebSocketCore::settle() {
-    if (std::exchange(waitersToWake_, false)) {
-        changed_.notifyAll();
-        turn_.notifyAll();
-    }
+    if (std::exchange(waitersToWake_, false)) changed_.notifyAll();
     if (eventsDue()) startEvents();
     pump();
 }
@@ -147,13 +144,13 @@ void WebSocketCore::receiveAll() {
 
 bool WebSocketCore::waitForMessage(Deadline deadline) {
     if (reading_ == Reading::pieces) throw std::logic_error("a message is being read as a stream");
-    pulling_ = pulling_ || !events_ || !events_->running;
+    pulling_ = pulling_ || !telling_;
     const Count waiting(waitingForWhole_);
     for (;;) {
         tellWaiting();
         if (ready_ || isEnded()) return true;
         pump();
-        if (ready_ || isEnded() || (events_ && events_->hasControls())) continue;
+        if (ready_ || isEnded() || hasControls()) continue;
         const auto wake = changed_.wait(deadline);
         if (wake == Wake::timedOut && !ready_ && !isEnded()) return false;
         if (wake == Wake::cancelled) {
@@ -167,9 +164,9 @@ Message WebSocketCore::recv(Deadline deadline) {
     if (!waitForMessage(deadline)) throw TimedOut("no WebSocket message in time");
     if (!ready_) {
         tellEnd();
-        return Message(peerCode_, peerReason_);
+        return Message(peerCode_, std::string(closeReason()));
     }
-    if (!events_) return takeReady();
+    if (!tells_) return takeReady();
     Message message = takeReady();
     tellMessage(message);
     return message;
@@ -201,7 +198,7 @@ bool WebSocketCore::wouldBlock() {
 
 std::optional<WebSocketOpcode> WebSocketCore::beginReading(Deadline deadline) {
     if (reading_ == Reading::pieces) throw std::logic_error("a message is being read as a stream");
-    pulling_ = pulling_ || !events_ || !events_->running;
+    pulling_ = pulling_ || !telling_;
     const auto begun = [this] { return ready_ || (reading_ == Reading::whole && assembler_.insideMessage()); };
     const Count waiting(waitingForPiece_);
     for (;;) {

@@ -62,7 +62,7 @@ bool WebSocketCore::waitForRoom() {
 
 // As waitForRoom(), and nobody is in the middle of a message.
 bool WebSocketCore::waitForTurn() {
-    while (waitForRoom() && messageOpen_) throwUnlessReady(turn_.wait());
+    while (waitForRoom() && messageOpen_) throwUnlessReady(changed_.wait());
     return isOpen();
 }
 
@@ -119,7 +119,7 @@ void WebSocketCore::putMessage(WebSocketOpcode opcode, std::string_view payload,
         if (packed.size() >= payload.size() && !deflate_->keepsContext()) fragment.compressed = false;
         else payload = packed;
     }
-    if (fragmentSize_ == 0 || payload.size() <= fragmentSize_)
+    if (fragmentSize() == 0 || payload.size() <= fragmentSize())
         return putFrame({true, fragment.compressed, opcode, {}, payload.size()}, payload, way);
 
     sendInFragments(fragment, payload, way);
@@ -129,7 +129,7 @@ void WebSocketCore::sendInFragments(Fragment fragment, std::string_view payload,
     messageOpen_ = true;
     try {
         while (!fragment.last) {
-            const auto piece = payload.substr(0, fragmentSize_);
+            const auto piece = payload.substr(0, fragmentSize());
             payload.remove_prefix(piece.size());
             fragment.last = payload.empty();
             if (way == Way::write && !waitForRoom()) throwUnlessOpen();
@@ -180,22 +180,23 @@ void WebSocketCore::sendFragment(const Fragment& fragment, std::string_view payl
 
 void WebSocketCore::endMessage() {
     messageOpen_ = false;
-    if (!turn_.empty()) wakeWaiters();
+    if (!changed_.empty()) wakeWaiters();
 }
 
 // On the loop, never waiting: what the peer does not take yet is queued here, up to the limit of the options.
 void WebSocketCore::sendFromSender(WebSocketOpcode opcode, std::string payload) {
     if (!isOpen()) return;
-    if (!senderQueue_ && trySend(opcode, payload)) return;
-    if (!senderQueue_) senderQueue_ = std::make_unique<SenderQueue>();
-    auto& queue = *senderQueue_;
+    auto& waiting = extra().senderQueue;
+    if (!waiting && trySend(opcode, payload)) return;
+    if (!waiting) waiting = std::make_unique<SenderQueue>();
+    auto& queue = *waiting;
     queue.bytes += payload.size();
     queue.messages.emplace_back(opcode, std::move(payload));
-    while (queue.bytes > maxQueued_) {
-        if (overflow_ == Overflow::close) {
+    while (queue.bytes > terms_->maxQueued) {
+        if (terms_->overflow == Overflow::close) {
             queue.messages.clear();
             queue.bytes = 0;
-            return startClose(static_cast<uint16_t>(overflowCode_), "too slow");
+            return startClose(static_cast<uint16_t>(terms_->overflowCode), "too slow");
         }
         queue.bytes -= queue.messages.front().second.size();
         queue.messages.pop_front();
@@ -206,30 +207,35 @@ void WebSocketCore::sendFromSender(WebSocketOpcode opcode, std::string payload) 
         loop_.runNow([this] { runSenderQueue(); });
     } catch (const std::bad_alloc&) {
         --writers_;
-        senderQueue_.reset();
+        waiting.reset();
         abort();
     }
 }
 
 void WebSocketCore::runSenderQueue() {
     try {
-        while (waitForTurn() && !senderQueue_->messages.empty()) {
-            const auto [opcode, payload] = std::move(senderQueue_->messages.front());
-            senderQueue_->messages.pop_front();
-            senderQueue_->bytes -= payload.size();
+        auto& queue = *extra_->senderQueue;
+        while (waitForTurn() && !queue.messages.empty()) {
+            const auto [opcode, payload] = std::move(queue.messages.front());
+            queue.messages.pop_front();
+            queue.bytes -= payload.size();
             putMessage(opcode, payload, Compress::automatic, Way::write);
         }
     } catch (const Disconnected&) {
         // The pump has noticed, or will.
     } catch (const Cancelled&) {
     }
-    senderQueue_.reset();
+    extra_->senderQueue.reset();
     endWriting();
 }
 
+// A heartbeat is remembered only where its pong may answer pings of the application's before it.
 void WebSocketCore::sendPing(std::string_view payload, bool own) {
-    if (pings_.size() == maxPingsRemembered) pings_.erase(pings_.begin());
-    pings_.push_back({std::string(payload), ++lastPinged_, own});
+    if (own || (extra_ && !extra_->pings.empty())) {
+        auto& pings = extra().pings;
+        if (pings.size() == maxPingsRemembered) pings.erase(pings.begin());
+        pings.push_back({std::string(payload), ++extra_->lastPinged, own});
+    }
     queueControl(WebSocketOpcode::ping, payload);
     loop_.defer(*this);
 }
@@ -254,7 +260,7 @@ Duration WebSocketCore::measureRoundTrip(Deadline deadline) {
     fillRandom(random);
     const auto start = loop_.poller().now();
     sendPing({random, sizeof random}, true);
-    const auto isWaiting = [this, number = lastPinged_] { return lastAnswered_ < number; };
+    const auto isWaiting = [this, number = extra_->lastPinged] { return extra_->lastAnswered < number; };
     while (isWaiting() && !isEnded()) {
         pump();
         if (!isWaiting() || isEnded()) break;

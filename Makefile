@@ -114,8 +114,8 @@ other.flags = -O0
 remember = $(if $(and $(wildcard $1),$(call same,$(strip $2),$(strip $(file <$1)))),,$(shell mkdir -p $(dir $1))$(file >$1,$(strip $2)))
 same = $(if $(subst x$1,,x$2)$(subst x$2,,x$1),,yes)
 
-# $(call precompiled,BUILD,NAME): a header that sanitizer builds compile beforehand; g++ only, and not beside ccache.
-precompiled = $(if $(and $(filter address thread,$1),$(if $(findstring clang,$($1.cxx))$(CCACHE),,yes)),$($1.dir)/pch/$2.h)
+# $(call precompiled,BUILD,NAME): a header that these builds compile beforehand; not beside ccache, and for sanitizers by g++ only.
+precompiled = $(if $(or $(CCACHE),$(and $(findstring clang,$($1.cxx)),$(filter-out other,$1))),,$(if $(filter address thread other,$1),$($1.dir)/pch/$2.h))
 
 # $(call objects,BUILD,SOURCES)
 objects = $(patsubst $(S)%.cpp,$($1.dir)/obj/%.o,$2)
@@ -195,8 +195,8 @@ $(PEERS): $(B)/bin/peers/%: $(B)/obj/tests/support/peers/%.o
 
 # The other ends of WebSockets: other implementations, and our client as a program. They are quick to compile rather than fast.
 INTEROP := $(patsubst $(S)tests/interop/peers/%.cpp,$(B)/bin/peers/%,$(wildcard $(S)tests/interop/peers/*.cpp))
-$(B)/obj/tests/interop/peers/%.o: private LAST = -O1 -g0
-$(B)/obj/tests/interop/peers/websocketpp.o: private LAST = -O1 -g0 -std=c++17
+$(B)/obj/tests/interop/peers/%.o: private LAST = -O0 -g0 -U_FORTIFY_SOURCE
+$(B)/obj/tests/interop/peers/websocketpp.o: private LAST = -O0 -g0 -U_FORTIFY_SOURCE -std=c++17
 $(B)/bin/peers/postern: $(B)/lib/libpostern.a
 $(INTEROP): $(B)/bin/peers/%: $(B)/obj/tests/interop/peers/%.o
 	$(call link,ordinary,-lwebsockets)
@@ -292,8 +292,13 @@ conformance: ## the long runs: every rule at every cut, CONVERSATIONS=10000 with
 check-clang: ## compiles the library and the programs with the other compiler
 	+@$(SUBMAKE) check PARTS=other
 
-# A header must compile alone.
-$(B)/check/headers/%.ok: $(S)framework/%.h $(B)/flags
+# A header must compile alone. One that its own source includes first has done so already.
+OWN := $(patsubst $(S)framework/%.h,%,$(filter $(LIBRARY:.cpp=.h),$(HEADERS)))
+$(OWN:%=$(B)/check/headers/%.ok): $(B)/check/headers/%.ok: $(S)framework/%.cpp $(B)/obj/framework/%.o
+	@mkdir -p $(@D); rm -f $@
+	@grep -m1 '^#include' $< | grep -qF '"$*.h"' || { echo '$< does not include its own header first'; exit 1; }
+	@touch $@
+$(filter-out $(OWN:%=$(B)/check/headers/%.ok),$(HEADER_CHECKS)): $(B)/check/headers/%.ok: $(S)framework/%.h $(B)/flags
 	@mkdir -p $(@D); rm -f $@
 	$(call say,HEAD,$<)
 	$(Q)echo '#include "$*.h"' | $(CXX) $(COMMON) -x c++ -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ - && touch $@

@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <map>
+#include <vector>
 
 using namespace postern;
 
@@ -80,6 +82,33 @@ TEST_CASE("several ways in serve at once, in every worker, over one program's st
         for (const auto& [protocol, scheme] : schemes) CHECK(ask(protocol, BlockingClient(ports[scheme])).body() == std::to_string(++expected));
         CHECK(ask(CgiProtocol::fastCgi, BlockingClient(path)).body() == std::to_string(++expected));
     }
+}
+
+TEST_CASE("while a handler computes the other workers go on, and the log names it", "[main]") {
+    using Clock = std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds busy{20};
+    constexpr std::chrono::seconds patience{20};
+    std::atomic<int> others{0};
+    const Handler handler = [&](Cgi& cgi) {
+        if (cgi.pathInfo() == "/end") ::kill(::getpid(), SIGTERM);
+        if (cgi.pathInfo() != "/busy") return cgi.write(std::to_string(++others), true);
+        const auto begun = Clock::now();
+        while (Clock::now() < begun + busy || (others == 0 && Clock::now() < begun + patience)) continue;
+        cgi.write(others > 0 ? "not alone" : "alone", true);
+    };
+    ForkedProgram program(handler, {"--workers", "2", "--listen", "http://127.0.0.1:0", "--busy-warning", "10ms"});
+    program.waitForText("press Ctrl+C");
+    const auto port = portOf(program.output.substr(0, program.output.find('\n')));
+    BlockingClient computes(port);
+    computes.send("GET /busy HTTP/1.1\r\nHost: h\r\n\r\n");
+    // Some of them meet the worker that is free.
+    std::vector<BlockingClient> clients;
+    for (int i = 0; i < 30; ++i) clients.emplace_back(port).send("GET /other HTTP/1.1\r\nHost: h\r\n\r\n");
+    CHECK(computes.reply().body == "not alone");
+    for (auto& client : clients) CHECK(client.reply().status == 200);
+    CHECK(BlockingClient(port).get("/end").status == 200);
+    CHECK(program.wait() == 0);
+    CHECK(contains(program.errors, "GET /busy ran for "));
 }
 
 TEST_CASE("told to stop, a program drains all its ways in", "[main]") {

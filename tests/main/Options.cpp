@@ -149,7 +149,7 @@ TEST_CASE("--help tells of every option and --version of the features", "[main]"
           "--max-message", "--max-fragments", "--max-head", "--max-target", "--max-fields", "--max-parameters", "--max-connections", "--stack-size",
           "--head-timeout", "--idle-timeout", "--body-timeout", "--send-timeout", "--shutdown-timeout", "--allowed-origin",
           "--refuse-absent-origin", "--trusted-proxy", "--proxy-protocol", "--trust-remote-user", "--allow-gateway", "--max-variables",
-          "--upgrade-timeout", "--websocket-deflate", "--websocket-over", "--log-level", "--log-format",
+          "--upgrade-timeout", "--busy-warning", "--websocket-deflate", "--websocket-over", "--log-level", "--log-format",
           "--log-file", "--access-log", "--access-log-file", "--dev", "--check-config", "--config", "--version"}) {
         CAPTURE(option);
         CHECK(contains(help.output, option));

@@ -280,6 +280,8 @@ std::string describe(const RequestHead& head) {
 }
 
 void serveExchange(Exchange& exchange, const HandlerSettings& settings, const Handler& handler) {
+    const Fiber::Purpose purpose(
+        [](const void* served) { return describe(static_cast<const Exchange*>(served)->head()); }, &exchange);
     Cgi cgi(exchange, settings);
     auto& reply = cgi.state_->reply;
     // A reply that has begun cannot become another: it is cut, so that the client does not take it for whole.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <ctime>
 #include <new>
 #include <span>
 #include <system_error>
@@ -147,6 +148,13 @@ EpollPoller::EpollPoller()
 EpollPoller::~EpollPoller() {
     ::close(wakeUp_);
     ::close(epoll_);
+}
+
+// The clock of steady_clock, as it was at the last tick.
+TimePoint EpollPoller::roughly() {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return TimePoint(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
 }
 
 // What is readable already is registered when somebody first has to wait: a connection that comes with its request and is

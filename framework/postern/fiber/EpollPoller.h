@@ -18,6 +18,7 @@ public:
     ~EpollPoller() override;
 
     TimePoint now() override { return Clock::now(); }
+    TimePoint roughly() override;
     void attach(Descriptor& descriptor) override;
     void close(Descriptor& descriptor, bool reset) override;
     void shutdownSend(Descriptor& descriptor) override;

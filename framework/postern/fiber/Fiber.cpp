@@ -110,6 +110,7 @@ void Loop::resume(Fiber& fiber) {
     running_ = &fiber;
     fiber.state_ = Fiber::State::running;
     fiber.lastRun_ = now_;
+    if (options_.busyWarning != Duration::zero()) busySince_ = poller_->roughly();
     auto& globals = exceptionGlobals();
     caughtExceptions_ = std::exchange(globals.caught, fiber.caughtExceptions_);
     uncaughtExceptions_ = std::exchange(globals.uncaught, fiber.uncaughtExceptions_);
@@ -134,6 +135,7 @@ void Loop::resume(Fiber& fiber) {
 }
 
 void Loop::suspend(Fiber& fiber) {
+    noteBusy(fiber);
 #ifdef __SANITIZE_ADDRESS__
     void** keep = fiber.state_ == Fiber::State::done ? nullptr : &fiber.sanitizerState_;
     __sanitizer_start_switch_fiber(keep, sanitizerStack_, sanitizerStackSize_);

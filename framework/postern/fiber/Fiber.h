@@ -30,6 +30,8 @@ public:
     /// Within its scope the current fiber cannot be interrupted: for joins and for work that other threads do on its
     /// stack.
     class Shield;
+    /// Names what the current fiber does, for the log, as long as it lives.
+    class Purpose;
 
 private:
     friend class FiberGroup;
@@ -50,6 +52,7 @@ private:
     unsigned uncaughtExceptions_ = 0;
     void* sanitizerState_ = nullptr;    // fake stack (ASan) or fiber handle (TSan)
     Timer timer_;
+    const Purpose* purpose_ = nullptr;
     FiberGroup* group_ = nullptr;
     Fiber* nextInGroup_ = nullptr;
     Fiber* previousInGroup_ = nullptr;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdio>
+#include <new>
 
 namespace postern {
 
@@ -196,6 +197,37 @@ void Loop::runDeferred() {
         deferred.run(deferred);
     }
     deferring_ = false;
+}
+
+void Loop::noteBusy(const Fiber& fiber) {
+    if (options_.busyWarning == Duration::zero()) return;
+    const auto now = poller_->roughly();
+    if (const auto busy = now - busySince_; busy >= options_.busyWarning) warnOfBusy(fiber, busy);
+    busySince_ = now;
+}
+
+// One line in ten seconds: whoever does it does it often.
+void Loop::warnOfBusy(const Fiber& fiber, Duration busy) noexcept try {
+    using namespace std::chrono;
+    if (busySince_ + busy < nextBusyWarning_) {
+        ++busyUntold_;
+        return;
+    }
+    nextBusyWarning_ = busySince_ + busy + seconds(10);
+    auto text = fiber.purpose_ ? fiber.purpose_->describe_(fiber.purpose_->subject_) : std::string("a fiber");
+    text += " ran for " + std::to_string(duration_cast<milliseconds>(busy).count()) + " ms without waiting, and its worker served nobody else meanwhile";
+    if (busyUntold_ > 0) text += " (and " + std::to_string(std::exchange(busyUntold_, 0)) + " more like it since the last warning)";
+    log(LogLevel::warning, text + ": give such work to runBlocking(); see docs/fibers.md");
+} catch (const std::bad_alloc&) {
+    // There are other worries then.
+}
+
+Fiber::Purpose::Purpose(std::string (*describe)(const void*), const void* subject)
+    : fiber_(*Loop::current().runningFiber()), outer_(std::exchange(fiber_.purpose_, this)), describe_(describe), subject_(subject) {}
+
+Fiber::Purpose::~Purpose() {
+    fiber_.loop().noteBusy(fiber_);
+    fiber_.purpose_ = outer_;
 }
 
 Wake Loop::park(Deadline deadline) {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -26,6 +27,7 @@ struct LoopOptions {
 #endif
     size_t blockingThreads = 16;    ///< most threads runBlocking() may use at once; further calls queue
     Duration idleStackAge = std::chrono::seconds(1);  ///< a stack at rest that long gives unneeded pages back
+    Duration busyWarning = Duration::zero();  ///< a fiber that runs that long without waiting is logged; 0: none is
     LogFunction log;                ///< none: standard error
 };
 
@@ -153,6 +155,8 @@ private:
     void runPosted();
     void beginDrain(Duration limit);
     void abortDrain();
+    void noteBusy(const Fiber& fiber);
+    void warnOfBusy(const Fiber& fiber, Duration busy) noexcept;
     void noteWarm(Fiber& fiber);
     void forgetWarm(Fiber& fiber);
     void trimIdleStacks();
@@ -170,6 +174,9 @@ private:
     List<Deferred, DeferredTag> deferred_;
     List<Drainable, DrainTag> drainables_;
     std::vector<Fiber*> warm_;
+    TimePoint busySince_;               // the running fiber
+    TimePoint nextBusyWarning_;
+    unsigned busyUntold_ = 0;           // since the last warning
     Timer trimTimer_;
     Timer drainTimer_;
     bool deferring_ = false;
@@ -201,6 +208,22 @@ public:
 
 private:
     Fiber& fiber_;
+};
+
+class Fiber::Purpose {
+public:
+    /// `describe(subject)` is its name.
+    Purpose(std::string (*describe)(const void* subject), const void* subject);
+    Purpose(const Purpose&) = delete;
+    Purpose& operator=(const Purpose&) = delete;
+    ~Purpose();
+
+private:
+    friend class Loop;
+    Fiber& fiber_;
+    const Purpose* const outer_;
+    std::string (*const describe_)(const void*);
+    const void* const subject_;
 };
 
 /// Throws TimedOut or Cancelled unless the wait ended well.

@@ -59,6 +59,8 @@ public:
     virtual ~Poller() = default;
 
     virtual TimePoint now() = 0;
+    /// The same to some milliseconds, for next to nothing.
+    virtual TimePoint roughly() { return now(); }
     /// Begins to watch `descriptor.fd`, which the caller opened. Of a socket he may say that it is readable.
     virtual void attach(Descriptor& descriptor) = 0;
     /// Closes it; its operations must be complete or cancelled. `reset` drops unsent data and tells the peer so (RST).

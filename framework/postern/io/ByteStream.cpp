@@ -194,17 +194,22 @@ void ByteStream::write(std::span<const std::string_view> pieces) {
 void ByteStream::writeLarge(std::span<const std::string_view> pieces) {
     std::array<Chunk, maxLargePieces> large;
     size_t largeCount = 0, waitedFor = 0;
-    for (const auto piece : pieces) {
-        if (piece.size() < largePiece || largeCount == large.size()) {
-            copyToQueue(piece);
-            continue;
+    try {
+        for (const auto piece : pieces) {
+            if (piece.size() < largePiece || largeCount == large.size()) {
+                copyToQueue(piece);
+                continue;
+            }
+            auto& chunk = large[largeCount++];
+            chunk.data = piece.data();
+            chunk.size = piece.size();
+            chunk.waitedFor = &waitedFor;
+            append(chunk);
+            ++waitedFor;
         }
-        auto& chunk = large[largeCount++];
-        chunk.data = piece.data();
-        chunk.size = piece.size();
-        chunk.waitedFor = &waitedFor;
-        append(chunk);
-        ++waitedFor;
+    } catch (const std::bad_alloc&) {
+        breakOff(ENOMEM);  // nothing can follow a part
+        throw;
     }
     sendQueued();
     // The queue refers to the caller's memory until it is sent; the stall timer bounds how long that may take.
@@ -273,18 +278,28 @@ void ByteStream::releaseWriters() {
         out_->last = nullptr;
         out_->queued = 0;
     }
+    bool copied = true;
     while (chunk) {
         auto* next = std::exchange(chunk->next, nullptr);
-        if (chunk->waitedFor) {
-            copyToQueue({chunk->data, chunk->size});
-            chunk->release(loop_.buffers());
-        } else {
-            append(*chunk);
-        }
+        if (copied && chunk->waitedFor) copied = copyWaitedFor(*chunk);
+        else append(*chunk);
         chunk = next;
     }
+    if (!copied) breakOff(ENOMEM);
     wakeWriters_ = true;
     cork();
+}
+
+// False: there is no memory for it, and it stands in the queue as it was.
+bool ByteStream::copyWaitedFor(Chunk& chunk) {
+    try {
+        copyToQueue({chunk.data, chunk.size});
+        chunk.release(loop_.buffers());
+        return true;
+    } catch (const std::bad_alloc&) {
+        append(chunk);
+        return false;
+    }
 }
 
 size_t ByteStream::gather(Operation& operation, iovec* pieces, size_t limit) {

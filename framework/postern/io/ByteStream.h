@@ -140,6 +140,7 @@ private:
     void dropSent(size_t size);
     void dropQueue();
     void writeLarge(std::span<const std::string_view> pieces);
+    bool copyWaitedFor(Chunk& chunk);
     void append(Chunk& chunk);
     void copyAll(std::span<const std::string_view> pieces);
     void copyToQueue(std::string_view piece);

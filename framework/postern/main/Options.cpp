@@ -182,6 +182,7 @@ private:
         addTime("upgrade-timeout", o.upgradeTimeout, "For a WebSocket client behind SCGI or uwsgi to be heard of", "10s");
         addTime("tls-handshake-timeout", o.tlsHandshakeTimeout, "For a TLS handshake to be complete", "10s");
         addTime("shutdown-timeout", o.shutdownTimeout, "For work under way when told to stop", "10s");
+        addTime("busy-warning", o.busyWarning, "Warn of a handler that runs that long without waiting; 0s for never", "100ms");
 
         app_.option_defaults()->group("TLS");
         add("tls-cert", o.tlsCertificates, "Certificate for https listeners, PEM, with those up to its CA behind it; repeatable: the "

@@ -42,6 +42,7 @@ struct ProgramOptions {
     Duration upgradeTimeout = std::chrono::seconds(10);
     Duration tlsHandshakeTimeout = std::chrono::seconds(10);
     Duration shutdownTimeout = std::chrono::seconds(10);
+    Duration busyWarning = std::chrono::milliseconds(100);  ///< a handler that runs that long without waiting is logged; 0: none
 
     std::vector<std::string> allowedOrigins;  ///< patterns, or "any"
     bool refuseAbsentOrigin = false;

@@ -128,6 +128,7 @@ TlsServerOptions tlsOptions(const ProgramOptions& options) {
 LoopOptions loopOptions(const ProgramOptions& options, LogFunction log) {
     LoopOptions settings;
     if (options.stackSize != 0) settings.stackSize = options.stackSize;
+    settings.busyWarning = options.busyWarning;
     settings.log = std::move(log);
     return settings;
 }

@@ -232,7 +232,7 @@ void WebSocketCore::timePassed() {
 void WebSocketCore::armHeartbeat() {
     if (closeSent_ || !stream_) return;
     auto next = TimePoint::max();
-    const auto interval = terms_->pingInterval;
+    const auto interval = pingInterval();
     if (interval > Duration::zero())
         next = std::min(lastPing_ + interval, stream_->lastReceived() + interval + terms_->pingGrace);
     if (extra_ && extra_->demand) next = std::min(next, extra_->demand->until);
@@ -240,11 +240,19 @@ void WebSocketCore::armHeartbeat() {
     else timer_.set(next);
 }
 
+Duration WebSocketCore::pingInterval() const {
+    return extra_ && extra_->heartbeat ? extra_->heartbeat->interval : terms_->pingInterval;
+}
+
+void WebSocketCore::sendHeartbeat() {
+    sendPing(extra_ && extra_->heartbeat ? extra_->heartbeat->message : terms_->pingMessage, false);
+}
+
 // The line may lead nowhere: some gateways answer 101 but pass nothing on. A client answers a ping.
 void WebSocketCore::demandSignOfLife(Duration within, std::string why) {
     if (!isOpen() || !stream_->unread().empty()) return;
     extra().demand = std::make_unique<Demand>(Demand{loop_.now(), loop_.in(within).at(), std::move(why)});
-    sendPing(terms_->pingMessage, false);
+    sendHeartbeat();
     armHeartbeat();
 }
 
@@ -263,7 +271,7 @@ bool WebSocketCore::demandFailed() {
 
 void WebSocketCore::beat() {
     if (demandFailed()) return;
-    const auto interval = terms_->pingInterval;
+    const auto interval = pingInterval();
     if (interval == Duration::zero()) return armHeartbeat();
     const auto now = loop_.now();
     // Bytes that wait in the kernel while the handler is busy are a sign of life too.
@@ -277,7 +285,7 @@ void WebSocketCore::beat() {
     if (now >= lastPing_ + interval) {
         lastPing_ = now;
         if (deflate_ && !std::exchange(sentSinceBeat_, false)) deflate_->rest();
-        if (!stream_->isAboveHighWater()) sendPing(terms_->pingMessage, false);
+        if (!stream_->isAboveHighWater()) sendHeartbeat();
     }
     if (silent) timer_.set(now + interval);
     else armHeartbeat();
@@ -285,10 +293,7 @@ void WebSocketCore::beat() {
 }
 
 void WebSocketCore::setHeartbeat(Duration interval, std::string message) {
-    auto terms = *terms_;
-    terms.pingInterval = interval;
-    terms.pingMessage = std::move(message);
-    terms_ = loop_.local<TermsPool>().share(std::move(terms));
+    extra().heartbeat = Heartbeat{interval, std::move(message)};
     lastPing_ = loop_.now();
     armHeartbeat();
 }

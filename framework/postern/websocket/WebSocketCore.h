@@ -142,6 +142,8 @@ private:
     void timePassed();
     void beat();
     void armHeartbeat();
+    Duration pingInterval() const;
+    void sendHeartbeat();
     bool demandFailed();
     void drainNow(How how);
     void runSenderQueue();
@@ -167,6 +169,10 @@ private:
         uint64_t number;
         bool own;                          // the application's, not the heartbeat's
     };
+    struct Heartbeat {
+        Duration interval;
+        std::string message;
+    };
     struct Demand {
         TimePoint since, until;
         std::string why;
@@ -188,6 +194,7 @@ private:
         std::string peerReason;
         std::vector<SentPing> pings;       // without an answer so far, the oldest first
         uint64_t lastPinged = 0, lastAnswered = 0;    // numbers of pings
+        std::optional<Heartbeat> heartbeat;  // changed at run time; none: as the terms say
         std::unique_ptr<Demand> demand;    // a peer of which nothing was heard yet, and perhaps never can be
         std::unique_ptr<std::deque<Control>> controls;  // not told yet; never empty
         std::unique_ptr<SenderQueue> senderQueue;
@@ -196,7 +203,7 @@ private:
     Extra& extra();
 
     Loop& loop_;
-    std::shared_ptr<const WebSocketTerms> terms_;
+    const std::shared_ptr<const WebSocketTerms> terms_;
     std::unique_ptr<ByteStream> stream_;   // none: gone
     std::unique_ptr<PerMessageDeflate> deflate_;
     Assembler assembler_;

@@ -1,5 +1,6 @@
 // The half of WebSocketCore that calls back.
 
+#include "postern/base/Text.h"
 #include "postern/websocket/WebSocket.h"
 #include "postern/websocket/WebSocketCore.h"
 
@@ -63,6 +64,12 @@ void WebSocketCore::startEvents() {
 
 void WebSocketCore::runEvents() {
     teller_ = loop_.runningFiber();
+    const Fiber::Purpose purpose(
+        [](const void* core) {
+            const auto& request = static_cast<const WebSocketCore*>(core)->request_;
+            return "a callback of a WebSocket" + (request ? " to " + escapedForLog(request->requestUri()) : std::string());
+        },
+        this);
     try {
         tellAll();
     } catch (const std::bad_alloc&) {

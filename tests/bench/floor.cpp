@@ -1,15 +1,16 @@
-// floor http|websocket|large: the least a server can do for a request or a message, as the measure for one that does it
-// right. One receive, one send, a share of one epoll_wait; nothing is parsed, checked or allowed to fail. large: messages of
-// up to 2 MiB, unmasked eight bytes at a time and sent from where they are.
+// floor http|websocket [WORKERS]: the least a server can do for a request or a message, as the measure for one that does it
+// right. One receive, one send, a share of one epoll_wait; nothing is parsed beyond what tells messages apart, nothing is
+// checked or allowed to fail. All requests of a connection are as long as its first one; messages are up to 1 MiB. Workers are
+// threads, each with a listening socket and an epoll of its own.
 
 #include "bench/Net.h"
 #include "postern/protocol/Handshake.h"
 
-#include <algorithm>
 #include <poll.h>
 
 #include <cerrno>
-#include <map>
+#include <memory>
+#include <thread>
 #include <vector>
 
 using namespace bench;
@@ -23,48 +24,16 @@ constexpr std::string_view reply = "HTTP/1.1 200 OK\r\n"
                                    "Content-Length: 14\r\n"
                                    "\r\n"
                                    "Hello, world!\n";
+constexpr size_t mostReplies = 64;  // with one send
+constexpr size_t capacity = 2 << 20;
+
+std::string repeatedReply() {
+    std::string replies;
+    for (size_t i = 0; i < mostReplies; ++i) replies += reply;
+    return replies;
+}
 
 void send(int fd, const char* data, size_t size) {
-    if (::send(fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) std::perror("send");
-}
-
-void shakeHands(int fd, std::string_view request) {
-    constexpr std::string_view name = "Sec-WebSocket-Key: ";
-    const auto key = request.substr(request.find(name) + name.size(), 24);
-    const auto answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Accept: " + postern::acceptKey(key) + "\r\n\r\n";
-    send(fd, answer.data(), answer.size());
-}
-
-// Whole frames of up to 125 masked bytes become frames without a mask, in place: a header shrinks from 6 bytes to 2.
-void echo(int fd, char* data, size_t size) {
-    size_t out = 0;
-    for (size_t in = 0; in + 6 <= size;) {
-        const auto length = static_cast<size_t>(data[in + 1] & 0x7f);
-        char mask[4];
-        std::memcpy(mask, data + in + 2, 4);
-        data[out] = data[in];
-        data[out + 1] = static_cast<char>(length);
-        for (size_t i = 0; i < length; ++i) data[out + 2 + i] = static_cast<char>(data[in + 6 + i] ^ mask[i % 4]);
-        in += 6 + length;
-        out += 2 + length;
-    }
-    send(fd, data, out);
-}
-
-// A connection with one message on its way.
-struct Large {
-    std::vector<char> bytes = std::vector<char>((2 << 20) + 16);
-    size_t size = 0;
-};
-
-size_t bigEndian(const char* bytes, size_t count) {
-    size_t value = 0;
-    for (size_t i = 0; i < count; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-    return value;
-}
-
-void sendAll(int fd, const char* data, size_t size) {
     while (size > 0) {
         const auto sent = ::send(fd, data, size, MSG_NOSIGNAL);
         if (sent > 0) {
@@ -77,79 +46,141 @@ void sendAll(int fd, const char* data, size_t size) {
     }
 }
 
-void echoLarge(int fd, Large& line) {
-    const auto received = ::recv(fd, line.bytes.data() + line.size, line.bytes.size() - line.size, 0);
-    if (received <= 0) return;
-    line.size += static_cast<size_t>(received);
-    if (line.size < 2) return;
-    char* const frame = line.bytes.data();
-    const size_t word = frame[1] & 0x7f, lengthBytes = word == 126 ? 2 : word == 127 ? 8 : 0;
-    if (line.size < 6 + lengthBytes) return;
-    const auto length = lengthBytes == 0 ? word : bigEndian(frame + 2, lengthBytes);
-    if (line.size < 6 + lengthBytes + length) return;
-    char* const payload = frame + 6 + lengthBytes;
-    char mask[8];
-    std::memcpy(mask, payload - 4, 4);
-    std::memcpy(mask + 4, payload - 4, 4);
-    uint64_t key = 0;
-    std::memcpy(&key, mask, 8);
+size_t bigEndian(const char* bytes, size_t count) {
+    size_t value = 0;
+    for (size_t i = 0; i < count; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+    return value;
+}
+
+// `to` is `from` or some bytes before it.
+void unmask(char* to, const char* from, size_t size, const char* mask) {
+    typedef uint64_t Block __attribute__((vector_size(16)));
+    Block key, block;
+    for (size_t i = 0; i < sizeof key; i += 4) std::memcpy(reinterpret_cast<char*>(&key) + i, mask, 4);
     size_t i = 0;
-    for (; i + 8 <= length; i += 8) {
-        uint64_t part = 0;
-        std::memcpy(&part, payload + i, 8);
-        part ^= key;
-        std::memcpy(payload + i, &part, 8);
+    for (; i + sizeof block <= size; i += sizeof block) {
+        std::memcpy(&block, from + i, sizeof block);
+        block ^= key;
+        std::memcpy(to + i, &block, sizeof block);
     }
-    for (; i < length; ++i) payload[i] = static_cast<char>(payload[i] ^ mask[i % 8]);
-    // The header moves up to the payload: it has lost its mask.
-    std::memmove(frame + 4, frame, 2 + lengthBytes);
-    frame[5] = static_cast<char>(word);
-    line.size = 0;
-    sendAll(fd, frame + 4, 2 + lengthBytes + length);
+    for (; i < size; ++i) to[i] = static_cast<char>(from[i] ^ mask[i % 4]);
+}
+
+struct Line {
+    bool isOpen = false;                     // its handshake is over
+    size_t request = 0;                      // the length of a request
+    size_t size = 0;                         // bytes of what has not come whole: counted, and of messages kept
+    std::unique_ptr<char[]> bytes = nullptr;
+};
+
+class Worker {
+public:
+    Worker(bool websocket, int listener) : websocket_(websocket), listener_(listener) { epoll_.add(listener, EPOLLIN); }
+
+    [[noreturn]] void run() {
+        for (;;) epoll_.wait(-1, [this](int fd) { fd == listener_ ? accept() : receive(fd); });
+    }
+
+private:
+    void accept() {
+        const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK);
+        if (fd < 0) return;
+        setNoDelay(fd);
+        if (lines_.size() <= static_cast<size_t>(fd)) lines_.resize(static_cast<size_t>(fd) + 1);
+        lines_[static_cast<size_t>(fd)] = {};
+        epoll_.add(fd, EPOLLIN | EPOLLET);
+    }
+
+    void receive(int fd) {
+        auto& line = lines_[static_cast<size_t>(fd)];
+        char* const bytes = websocket_ && line.size > 0 ? line.bytes.get() : shared_.get();
+        const size_t before = websocket_ ? line.size : 0;
+        const auto received = ::recv(fd, bytes + before, capacity - before, 0);
+        if (received <= 0) {
+            if (received == 0 || errno != EAGAIN) ::close(fd);
+            return;
+        }
+        const auto size = before + static_cast<size_t>(received);
+        if (!websocket_) answer(fd, line, {bytes, size});
+        else if (line.isOpen) echo(fd, line, bytes, size);
+        else shakeHands(fd, line, {bytes, size});
+    }
+
+    void answer(int fd, Line& line, std::string_view bytes) {
+        if (line.request == 0) line.request = bytes.find("\r\n\r\n") + 4;
+        line.size += bytes.size();
+        auto count = line.size / line.request;
+        line.size %= line.request;
+        for (; count > mostReplies; count -= mostReplies) send(fd, replies_.data(), replies_.size());
+        send(fd, replies_.data(), count * reply.size());
+    }
+
+    void shakeHands(int fd, Line& line, std::string_view request) {
+        line.isOpen = true;
+        constexpr std::string_view name = "Sec-WebSocket-Key: ";
+        const auto key = request.substr(request.find(name) + name.size(), 24);
+        const auto answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Accept: " + postern::acceptKey(key) + "\r\n\r\n";
+        send(fd, answer.data(), answer.size());
+    }
+
+    // Whole masked frames become frames without a mask, in place: a header shrinks by 4 bytes. The first one moves up to its
+    // payload, the others move down.
+    void echo(int fd, Line& line, char* bytes, size_t size) {
+        constexpr size_t start = 4;
+        size_t in = 0, out = start;
+        while (in + 2 <= size) {
+            const size_t word = bytes[in + 1] & 0x7f, lengthBytes = word < 126 ? 0 : word == 126 ? 2 : 8, header = 2 + lengthBytes;
+            if (in + header + 4 > size) break;
+            const auto length = lengthBytes == 0 ? word : bigEndian(bytes + in + 2, lengthBytes);
+            if (in + header + 4 + length > size) break;
+            char mask[4];
+            std::memcpy(mask, bytes + in + header, 4);
+            std::memmove(bytes + out, bytes + in, header);
+            bytes[out + 1] = static_cast<char>(word);
+            unmask(bytes + out + header, bytes + in + header + 4, length, mask);
+            in += header + 4 + length;
+            out += header + length;
+        }
+        if (out > start) send(fd, bytes + start, out - start);
+        line.size = size - in;
+        if (line.size == 0) return;
+        if (!line.bytes) line.bytes.reset(new char[capacity]);
+        std::memmove(line.bytes.get(), bytes + in, line.size);
+    }
+
+    const bool websocket_;
+    const int listener_;
+    Epoll epoll_;
+    const std::string replies_ = repeatedReply();
+    const std::unique_ptr<char[]> shared_{new char[capacity]};
+    std::vector<Line> lines_;
+};
+
+// Returns the port. Port 0 takes any.
+uint16_t listenOn(uint16_t port, int& listener) {
+    listener = checked(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), "socket");
+    const int on = 1;
+    checked(::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), "setsockopt");
+    auto address = loopback(port);
+    socklen_t size = sizeof address;
+    checked(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), "bind");
+    checked(::listen(listener, 4096), "listen");
+    checked(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+    return ntohs(address.sin_port);
 }
 
 }
 
 int main(int count, char** arguments) {
-    const std::string_view what = count > 1 ? arguments[1] : "http";
-    const bool websocket = what != "http";
+    const bool websocket = count > 1 && std::string_view(arguments[1]) == "websocket";
+    std::vector<int> listeners(count > 2 ? std::stoul(arguments[2]) : 1);
     raiseDescriptorLimit();
-    const int listener = checked(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), "socket");
-    auto address = loopback(0);
-    socklen_t size = sizeof address;
-    checked(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), "bind");
-    checked(::listen(listener, 4096), "listen");
-    checked(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-    std::printf("http://127.0.0.1:%u\n", ntohs(address.sin_port));
+    uint16_t port = 0;
+    for (int& listener : listeners) port = listenOn(port, listener);
+    std::printf("http://127.0.0.1:%u\n", port);
     std::fflush(stdout);
-
-    Epoll epoll;
-    epoll.add(listener, EPOLLIN);
-    static char buffer[64 * 1024];
-    std::vector<bool> open;  // the WebSockets that have shaken hands
-    std::map<int, Large> lines;
-    for (;;) {
-        epoll.wait(-1, [&](int fd) {
-            if (fd == listener) {
-                const int client = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
-                if (client < 0) return;
-                setNoDelay(client);
-                open.resize(std::max(open.size(), static_cast<size_t>(client) + 1));
-                open[static_cast<size_t>(client)] = false;
-                return epoll.add(client, EPOLLIN | EPOLLET);
-            }
-            if (what == "large" && open[static_cast<size_t>(fd)]) return echoLarge(fd, lines[fd]);
-            const auto received = ::recv(fd, buffer, sizeof buffer, 0);
-            if (received <= 0) {
-                if (received == 0 || errno != EAGAIN) ::close(fd);
-            } else if (!websocket) {
-                send(fd, reply.data(), reply.size());
-            } else if (!open[static_cast<size_t>(fd)]) {
-                open[static_cast<size_t>(fd)] = true;
-                shakeHands(fd, {buffer, static_cast<size_t>(received)});
-            } else {
-                echo(fd, buffer, static_cast<size_t>(received));
-            }
-        });
-    }
+    for (size_t i = 1; i < listeners.size(); ++i)
+        std::thread([websocket, listener = listeners[i]] { Worker(websocket, listener).run(); }).detach();
+    Worker(websocket, listeners.front()).run();
 }

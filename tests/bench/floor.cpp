@@ -6,8 +6,7 @@
 #include "bench/Net.h"
 #include "postern/protocol/Handshake.h"
 
-#include <poll.h>
-
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <thread>
@@ -34,16 +33,7 @@ std::string repeatedReply() {
 }
 
 void send(int fd, const char* data, size_t size) {
-    while (size > 0) {
-        const auto sent = ::send(fd, data, size, MSG_NOSIGNAL);
-        if (sent > 0) {
-            data += sent;
-            size -= static_cast<size_t>(sent);
-            continue;
-        }
-        pollfd room{fd, POLLOUT, 0};
-        if (errno != EAGAIN || ::poll(&room, 1, 10'000) != 1) return std::perror("send");
-    }
+    if (::send(fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) std::perror("send");
 }
 
 size_t bigEndian(const char* bytes, size_t count) {
@@ -69,8 +59,9 @@ void unmask(char* to, const char* from, size_t size, const char* mask) {
 struct Line {
     bool isOpen = false;                     // its handshake is over
     size_t request = 0;                      // the length of a request
-    size_t size = 0;                         // bytes of what has not come whole: counted, and of messages kept
-    std::unique_ptr<char[]> bytes = nullptr;
+    std::unique_ptr<char[]> bytes = nullptr; // a buffer, while something is unfinished
+    size_t out = 0, outEnd = 0;              // there: what the socket did not take yet
+    size_t in = 0, inEnd = 0;                // there: what has not come whole; of requests, counted only
 };
 
 class Worker {
@@ -88,29 +79,30 @@ private:
         setNoDelay(fd);
         if (lines_.size() <= static_cast<size_t>(fd)) lines_.resize(static_cast<size_t>(fd) + 1);
         lines_[static_cast<size_t>(fd)] = {};
-        epoll_.add(fd, EPOLLIN | EPOLLET);
+        epoll_.add(fd, EPOLLIN | EPOLLOUT | EPOLLET);
     }
 
     void receive(int fd) {
         auto& line = lines_[static_cast<size_t>(fd)];
-        char* const bytes = websocket_ && line.size > 0 ? line.bytes.get() : shared_.get();
-        const size_t before = websocket_ ? line.size : 0;
+        if (line.outEnd > 0 && !flush(fd, line)) return;
+        if (!line.bytes) std::swap(line.bytes, spare_);
+        if (!line.bytes) line.bytes.reset(new char[capacity]);
+        char* const bytes = line.bytes.get();
+        const size_t before = websocket_ ? line.inEnd : 0;
         const auto received = ::recv(fd, bytes + before, capacity - before, 0);
-        if (received <= 0) {
-            if (received == 0 || errno != EAGAIN) ::close(fd);
-            return;
-        }
-        const auto size = before + static_cast<size_t>(received);
-        if (!websocket_) answer(fd, line, {bytes, size});
-        else if (line.isOpen) echo(fd, line, bytes, size);
-        else shakeHands(fd, line, {bytes, size});
+        const auto size = before + static_cast<size_t>(std::max<ssize_t>(received, 0));
+        if (received == 0 || (received < 0 && errno != EAGAIN)) ::close(fd), line = {};
+        else if (received > 0 && !websocket_) answer(fd, line, {bytes, size});
+        else if (received > 0 && line.isOpen) echo(fd, line, size);
+        else if (received > 0) shakeHands(fd, line, {bytes, size});
+        if (!websocket_ || line.outEnd + line.inEnd == 0) std::swap(line.bytes, spare_);
     }
 
     void answer(int fd, Line& line, std::string_view bytes) {
         if (line.request == 0) line.request = bytes.find("\r\n\r\n") + 4;
-        line.size += bytes.size();
-        auto count = line.size / line.request;
-        line.size %= line.request;
+        line.in += bytes.size();
+        auto count = line.in / line.request;
+        line.in %= line.request;
         for (; count > mostReplies; count -= mostReplies) send(fd, replies_.data(), replies_.size());
         send(fd, replies_.data(), count * reply.size());
     }
@@ -126,8 +118,9 @@ private:
 
     // Whole masked frames become frames without a mask, in place: a header shrinks by 4 bytes. The first one moves up to its
     // payload, the others move down.
-    void echo(int fd, Line& line, char* bytes, size_t size) {
+    void echo(int fd, Line& line, size_t size) {
         constexpr size_t start = 4;
+        char* const bytes = line.bytes.get();
         size_t in = 0, out = start;
         while (in + 2 <= size) {
             const size_t word = bytes[in + 1] & 0x7f, lengthBytes = word < 126 ? 0 : word == 126 ? 2 : 8, header = 2 + lengthBytes;
@@ -142,18 +135,30 @@ private:
             in += header + 4 + length;
             out += header + length;
         }
-        if (out > start) send(fd, bytes + start, out - start);
-        line.size = size - in;
-        if (line.size == 0) return;
-        if (!line.bytes) line.bytes.reset(new char[capacity]);
-        std::memmove(line.bytes.get(), bytes + in, line.size);
+        line.in = in, line.inEnd = size;
+        line.out = start, line.outEnd = out;
+        flush(fd, line);
+    }
+
+    // False: the socket has no room. Else what has not come whole is at the start of the buffer.
+    static bool flush(int fd, Line& line) {
+        while (line.out < line.outEnd) {
+            const auto sent = ::send(fd, line.bytes.get() + line.out, line.outEnd - line.out, MSG_NOSIGNAL);
+            if (sent < 0) return false;
+            line.out += static_cast<size_t>(sent);
+        }
+        line.out = line.outEnd = 0;
+        line.inEnd -= line.in;
+        if (line.inEnd > 0 && line.in > 0) std::memmove(line.bytes.get(), line.bytes.get() + line.in, line.inEnd);
+        line.in = 0;
+        return true;
     }
 
     const bool websocket_;
     const int listener_;
     Epoll epoll_;
     const std::string replies_ = repeatedReply();
-    const std::unique_ptr<char[]> shared_{new char[capacity]};
+    std::unique_ptr<char[]> spare_;
     std::vector<Line> lines_;
 };
 

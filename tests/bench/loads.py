@@ -41,9 +41,9 @@ def idle(kind, server, connections):
     return Client('idle', kind, server, connections)
 
 
-def closed_loop(kind, server, connections, seconds, size=20, in_flight=1):
+def closed_loop(kind, server, connections, seconds, size=20, in_flight=1, core=LOAD_CORE):
     """Returns operations, seconds, nanoseconds of the server."""
-    load = Client('load', kind, server, connections, seconds, size, in_flight)
+    load = Client('load', kind, server, connections, seconds, size, in_flight, core=core)
     before = server.cpu()
     count, took = load.run()
     cpu = server.cpu() - before

@@ -53,9 +53,9 @@ def gateway(protocol, clients, through_nginx, kept, rounds, seconds):
     cost, speed = ask_in_turns(protocol, subjects, clients, through_nginx, kept, rounds, seconds)
     way = 'through nginx' if through_nginx else 'asked directly'
     stays = f' (keeps connections to {" and ".join(kept)})' if kept else ''
-    title = f'{protocol} hello, {clients} clients, {way}{stays}'
-    report.table(f'{protocol}-{"nginx" if through_nginx else "direct"}-{clients}', f'{title}: {rounds} rounds of {seconds:g} s',
-                 cost, speed)
+    title = f'{protocol} hello, {clients} clients, {way}'
+    report.table(f'{protocol}-{"nginx" if through_nginx else "direct"}-{clients}',
+                 f'{title}{stays}: {rounds} rounds of {seconds:g} s', cost, speed)
     best_cost = min(statistics.median(cost[name]) for name in peers(protocol))
     best_speed = max(statistics.median(speed[name]) for name in peers(protocol))
     report.check(f'{title}, CPU time × the better peer', statistics.median(cost['postern']) / best_cost, 1)

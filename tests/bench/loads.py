@@ -37,8 +37,8 @@ class Client:
             raise SystemExit('the load failed')
 
 
-def idle(kind, server, connections):
-    return Client('idle', kind, server, connections)
+def idle(kind, server, connections, answers=0):
+    return Client('idle', kind, server, connections, answers)
 
 
 def closed_loop(kind, server, connections, seconds, size=20, in_flight=1, core=LOAD_CORE):

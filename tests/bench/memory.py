@@ -29,16 +29,16 @@ def settled(server):
 
 def bytes_each(kind, command, connections):
     with Server(command) as server:
-        idle(kind, server, 10).close()  # what only the first connections cost
+        idle(kind, server, 10, answers=1).close()  # what only the first connections cost
         before = settled(server)
-        load = idle(kind, server, connections)
+        load = idle(kind, server, connections, answers=1)
         each = (settled(server) - before) / connections
         load.close()
     return each
 
 
 def memory(connections):
-    print(f'\nResident memory of an idle connection, {connections} connections, bytes')
+    print(f'\nResident memory of an idle connection that has had an answer or an echo, {connections} connections, bytes')
     found = {}
     for benchmark, name, kind, command, target in KINDS:
         found[benchmark] = each = bytes_each(kind, command, connections)

@@ -5,7 +5,7 @@ import math
 import statistics
 
 WIDTH, HEIGHT = 760, 440
-LEFT, RIGHT, TOP, BOTTOM = 76, 24, 84, 64
+LEFT, RIGHT, TOP, BOTTOM = 76, 36, 84, 64
 # Colours that people tell apart whatever they see, and marks for those who see none.
 COLOURS = ('#000000', '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00')
 MARKS = (
@@ -107,7 +107,7 @@ class Plot:
         for name, colour, mark in names:
             yield f'<path d="M{x} 52h28" stroke="{colour}" stroke-width="2"/>' + mark.format(x=x + 14, y=52, c=colour)
             yield f'<text x="{x + 36}" y="56">{html.escape(name)}</text>'
-            x += 60 + 8 * len(name)
+            x += 52 + 7.5 * len(name)
 
     def svg(self):
         names = list(zip(self.curves, COLOURS, MARKS))

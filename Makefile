@@ -202,8 +202,9 @@ $(INTEROP): $(B)/bin/peers/%: $(B)/obj/tests/interop/peers/%.o
 	$(call link,ordinary,-lwebsockets)
 
 BENCH_PROGRAMS := $(BENCHES:%=$(B)/bin/bench/%)
+BENCH_SMOKE := $(patsubst %,$(B)/bin/bench/%,floor idle load openloop)
 BENCH_PEERS := $(patsubst %,$(B)/bin/bench/%,fcgiloop beastecho beasthello httplibhello lwsecho websocketppecho)
-$(filter-out $(BENCH_PEERS),$(BENCH_PROGRAMS)): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libsupport.a $(B)/lib/libpostern.a
+$(filter-out $(BENCH_PEERS),$(BENCH_PROGRAMS)): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libpostern.a
 	$(call link,ordinary)
 
 # With nothing of ours, with libfcgi's own half for the operating system, and with the header that the uWSGI at hand prints.
@@ -257,7 +258,7 @@ run: ## builds and starts a program: RUN=echo ARGS=...
 	+@$(SUBMAKE) $(B)/bin/$(RUN)
 	@$(B)/bin/$(RUN) $(ARGS)
 
-PARTS.all := headers layering docs tests replay threads install
+PARTS.all := headers layering docs tests replay threads install bench
 PARTS.address := tests replay
 PARTS.thread := threads
 PARTS.none := plain
@@ -271,6 +272,7 @@ needs.replay := $(REPLAYS)
 needs.threads := $(if $(THREADED),$(B)/thread/tests)
 needs.plain := programs $(patsubst %,$(B)/address/bin/%,$(APPS) testee) $(B)/tests $(PEERS) $(INTEROP) $(NODE) $(SERVERS)
 needs.install := $(CONSUMERS)
+needs.bench := programs $(BENCH_SMOKE)
 needs.conformance := programs $(B)/address/tests $(INTEROP) $(NODE)
 needs.other := $(B)/other/lib/libpostern.a $(APPS:%=$(B)/other/bin/%)
 

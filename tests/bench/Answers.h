@@ -44,7 +44,9 @@ private:
         if (!echo.starts_with(header) || text != jsonOf(size)) throw std::runtime_error("this is no compressed echo");
         return echo;
     }
-    static bool isComplete(std::string_view frame) { return frame.size() > 10 && frame.size() >= headerSize(frame) + payloadSize(frame); }
+    static bool isComplete(std::string_view frame) {
+        return frame.size() > 10 && frame.size() >= headerSize(frame) + payloadSize(frame);
+    }
     static size_t headerSize(std::string_view frame) { return frame[1] == 127 ? 10 : frame[1] == 126 ? 4 : 2; }
     static size_t payloadSize(std::string_view frame) {
         if (frame[1] < 126) return static_cast<size_t>(frame[1]);

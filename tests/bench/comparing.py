@@ -79,7 +79,8 @@ def pipelined(rounds, seconds):
 def large(rounds, seconds):
     for size, connections in ((16 << 10, 100), (1 << 20, 8)):
         title = f'WebSocket echo of {size >> 10} KiB, {connections} connections'
-        cost, _ = compare(f'websocket-{size}-bytes', title, known.styles('--max-message', '2m'), connections, rounds, seconds, size=size)
+        subjects = known.styles('--max-message', '2m')
+        cost, _ = compare(f'websocket-{size}-bytes', title, subjects, connections, rounds, seconds, size=size)
         check_ratios(title, cost, 1.1)
 
 

@@ -62,7 +62,8 @@ def calls():
         print(text.rstrip())
         for name, number in found.items():
             report.note(benchmark, 'postern', f'calls_{name}', [number / count])
-        print('per operation: ' + ', '.join(f'{name} {number / count:.3f}' for name, number in found.items() if number * 500 > count))
+        usual = {name: number / count for name, number in found.items() if number * 500 > count}
+        print('per operation: ' + ', '.join(f'{name} {each:.3f}' for name, each in usual.items()))
         each = allocations(benchmark)
         report.note(benchmark, 'postern', 'allocations', [each])
         print(f'allocations per operation: {each:.3f}')

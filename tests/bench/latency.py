@@ -26,7 +26,8 @@ def measure(benchmark, title, subjects, connections, rounds, seconds):
         for name, (_, _, *found) in in_turns(subjects, drive, rounds, seconds):
             latencies[name].append(found)
     report.note(benchmark, 'floor', 'rate_per_second', [rate])
-    print(f'\n{title}, {connections} connections, {rate} a second: latency in µs, median (min … max) of {rounds} rounds of {seconds:g} s')
+    print(f'\n{title}, {connections} connections, {rate} a second: {rounds} rounds of {seconds:g} s\n'
+          '  latency in µs, median (min … max)')
     print(f'  {"":20}' + ''.join(f'{metric[:-3]:>34}' for metric in METRICS))
     floor = [statistics.median(column) for column in zip(*latencies['floor'])]
     for name, found in latencies.items():

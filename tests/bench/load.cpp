@@ -13,7 +13,8 @@ using namespace bench;
 
 namespace {
 
-void keepBusy(const std::vector<int>& sockets, double seconds, const std::string& message, size_t inFlight, const Answers& answers) {
+void keepBusy(const std::vector<int>& sockets, double seconds, const std::string& message, size_t inFlight,
+              const Answers& answers) {
     using Clock = std::chrono::steady_clock;
     Epoll epoll;
     for (const int fd : sockets) epoll.add(fd, EPOLLIN);

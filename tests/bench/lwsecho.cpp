@@ -38,7 +38,8 @@ int onEvent(lws* wsi, lws_callback_reasons reason, void* user, void* bytes, size
     return 0;
 }
 
-const lws_protocols protocols[] = {{"echo", onEvent, sizeof(Session), 4096, 0, nullptr, 0}, {nullptr, nullptr, 0, 0, 0, nullptr, 0}};
+const lws_protocols protocols[] = {{"echo", onEvent, sizeof(Session), 4096, 0, nullptr, 0},
+                                   {nullptr, nullptr, 0, 0, 0, nullptr, 0}};
 
 }
 

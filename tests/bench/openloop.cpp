@@ -36,7 +36,8 @@ struct Line {
     size_t connection = 0, answered = 0, place = 0;
 };
 
-std::vector<double> measure(const std::vector<int>& sockets, size_t total, const std::string& message, const Answers& answers, Timetable& timetable) {
+std::vector<double> measure(const std::vector<int>& sockets, size_t total, const std::string& message, const Answers& answers,
+                            Timetable& timetable) {
     Epoll epoll;
     std::vector<Line> lines(static_cast<size_t>(*std::max_element(sockets.begin(), sockets.end())) + 1);
     for (size_t i = 0; i < sockets.size(); ++i) {

@@ -28,7 +28,8 @@ class Curves:
         cost, speed = take_turns(keys, lambda key, long: drive(key[1], key[0], long), rounds, seconds)
         self.costs = {name: {point: cost[point, name] for point in points} for name in names}
         self.speeds = {name: {point: speed[point, name] for point in points} for name in names}
-        print(f'\n{title}: {rounds} rounds of {seconds:g} s\n  CPU time per message, µs, median (min … max), and the ratio to the floor')
+        print(f'\n{title}: {rounds} rounds of {seconds:g} s\n'
+              '  CPU time per message, µs, median (min … max), and the ratio to the floor')
         print(f'  {"":10}' + ''.join(f'{name:>34}' for name in names))
         for point in points:
             print(f'  {point:10}', end='')
@@ -90,10 +91,10 @@ def inflight(rounds, seconds):
     with running(subjects) as servers:
         def drive(name, count, long):
             return closed_loop(subjects[name].kind, servers[name], WEBSOCKET_CONNECTIONS, long, in_flight=count)
-        curves = Curves('inflight', f'WebSocket echo of 20 bytes, messages in flight; {WEBSOCKET_CONNECTIONS} connections', subjects,
-                        IN_FLIGHT, drive, rounds, seconds)
-    curves.draw('Echo of 20 bytes: cost and messages in flight', f'messages in flight on each of {WEBSOCKET_CONNECTIONS} connections',
-                x_log=2, y_log=True)
+        curves = Curves('inflight', f'WebSocket echo of 20 bytes, messages in flight; {WEBSOCKET_CONNECTIONS} connections',
+                        subjects, IN_FLIGHT, drive, rounds, seconds)
+    curves.draw('Echo of 20 bytes: cost and messages in flight',
+                f'messages in flight on each of {WEBSOCKET_CONNECTIONS} connections', x_log=2, y_log=True)
 
 
 def shared_cores(subject, server, workers, seconds):

@@ -88,7 +88,7 @@ private:
         if (!line.bytes) std::swap(line.bytes, spare_);
         if (!line.bytes) line.bytes.reset(new char[capacity]);
         char* const bytes = line.bytes.get();
-        const size_t before = websocket_ ? line.inEnd : 0;
+        const size_t before = line.inEnd;  // 0 for requests
         const auto received = ::recv(fd, bytes + before, capacity - before, 0);
         const auto size = before + static_cast<size_t>(std::max<ssize_t>(received, 0));
         if (received == 0 || (received < 0 && errno != EAGAIN)) ::close(fd), line = {};
@@ -100,6 +100,7 @@ private:
 
     void answer(int fd, Line& line, std::string_view bytes) {
         if (line.request == 0) line.request = bytes.find("\r\n\r\n") + 4;
+        if (line.in == 0 && bytes.size() == line.request) return send(fd, reply.data(), reply.size());
         line.in += bytes.size();
         auto count = line.in / line.request;
         line.in %= line.request;

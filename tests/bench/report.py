@@ -26,14 +26,19 @@ def table(benchmark, title, cost, speed):
     """CPU time and throughput of each subject in each round, and their ratios to the floor, if there is one."""
     floor_cost, floor_speed = (statistics.median(of['floor']) if 'floor' in of else None for of in (cost, speed))
     print(f'\n{title}')
-    print(f'  {"":20}{"CPU time per operation, µs":>40}{"operations per second":>30}')
-    print(f'  {"":20}{"median":>10}{"min":>10}{"max":>10}{"ratio":>10}{"median":>14}{"min":>8}{"max":>8}')
+    print(f'  {"":20}{"CPU time per operation, µs":>30}{"ratio to the floor":>26}{"operations per second":>30}')
+    print(f'  {"":20}{"median":>10}{"min":>10}{"max":>10}{"":>4}{"":8}{"in single rounds":14}{"median":>14}{"min":>8}{"max":>8}')
     for name in cost:
         middle = note(benchmark, name, 'cpu_us_per_op', cost[name], floor_cost)
         rate = note(benchmark, name, 'ops_per_second', speed[name], floor_speed)
-        ratio = f'{middle / floor_cost:.3f}' if floor_cost else ''
-        print(f'  {name:20}{middle:10.3f}{min(cost[name]):10.3f}{max(cost[name]):10.3f}{ratio:>10}'
-              f'{rate:14.0f}{min(speed[name]):8.0f}{max(speed[name]):8.0f}')
+        ratio = ratios(middle, cost[name], floor_cost, cost['floor']) if floor_cost else ''
+        print(f'  {name:20}{middle:10.3f}{min(cost[name]):10.3f}{max(cost[name]):10.3f}    {ratio:24}'
+              f'{rate:12.0f}{min(speed[name]):8.0f}{max(speed[name]):8.0f}')
+
+
+def ratios(middle, costs, floor_middle, floor_costs):
+    singles = [ours / floor for ours, floor in zip(costs, floor_costs)]
+    return f'{middle / floor_middle:.3f}  ({min(singles):.3f} … {max(singles):.3f})'
 
 
 def summary():

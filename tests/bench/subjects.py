@@ -78,11 +78,9 @@ def chosen(subjects):
 @contextlib.contextmanager
 def running(subjects, **how):
     """The servers by name; they end with the block."""
-    servers = {}
-    try:
+    with contextlib.ExitStack() as stack:
+        servers = {}
         for name, subject in subjects.items():
             servers[name] = subject.start(**how)
+            stack.callback(servers[name].stop)
         yield servers
-    finally:
-        for server in servers.values():
-            server.stop()

@@ -4,18 +4,18 @@ import os
 import re
 import subprocess
 
-from programs import BIN, LOAD_CORE
+from programs import BIN, LOAD_CORE, pinned
 
 
 class Client:
     """A program of ours with its connections open."""
 
     def __init__(self, program, kind, server, connections, *more, core=LOAD_CORE):
-        command = ['taskset', '-c', core, os.path.join(BIN, 'bench', program), kind, server.port, str(connections), *map(str, more)]
+        command = [*pinned(core), os.path.join(BIN, 'bench', program), kind, server.port, str(connections), *map(str, more)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != 'ready\n':
             self.process.kill()
-            raise SystemExit(f'the load failed: {" ".join(command[3:])}')
+            raise SystemExit(f'the load failed: {" ".join(command)}')
 
     def start(self):
         print(file=self.process.stdin, flush=True)
@@ -61,7 +61,7 @@ def open_loop(kind, server, connections, seconds, rate):
 
 def wrk(url, connections, seconds):
     """Returns operations and seconds."""
-    out = subprocess.run(['taskset', '-c', LOAD_CORE, 'wrk', '-t1', f'-c{connections}', f'-d{max(1, round(seconds))}s', url],
+    out = subprocess.run([*pinned(LOAD_CORE), 'wrk', '-t1', f'-c{connections}', f'-d{max(1, round(seconds))}s', url],
                          check=True, capture_output=True, text=True).stdout
     done = re.search(r'(\d+) requests in ([\d.]+)(m?s|m)', out)
     if 'Socket errors' in out or 'Non-2xx' in out or not done:
@@ -71,7 +71,7 @@ def wrk(url, connections, seconds):
 
 def ask_directly(protocol, backend, connections, seconds):
     """Returns operations and seconds."""
-    done = subprocess.run(['taskset', '-c', LOAD_CORE, os.path.join(BIN, 'bench/gatewayload'), protocol, str(backend.port),
+    done = subprocess.run([*pinned(LOAD_CORE), os.path.join(BIN, 'bench/gatewayload'), protocol, str(backend.port),
                            str(connections), str(seconds)], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise SystemExit('the load failed')

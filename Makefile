@@ -202,13 +202,16 @@ $(INTEROP): $(B)/bin/peers/%: $(B)/obj/tests/interop/peers/%.o
 	$(call link,ordinary,-lwebsockets)
 
 BENCH_PROGRAMS := $(BENCHES:%=$(B)/bin/bench/%)
-BENCH_PEERS := $(B)/bin/bench/fcgiloop $(B)/bin/bench/beastecho $(B)/bin/bench/uwsgihello_plugin.so
-$(filter-out $(BENCH_PEERS),$(BENCH_PROGRAMS)): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libsupport.a $(B)/lib/libpostern.a
+BENCH_SMOKE := $(patsubst %,$(B)/bin/bench/%,floor idle load openloop)
+BENCH_PEERS := $(patsubst %,$(B)/bin/bench/%,fcgiloop beastecho beasthello httplibhello lwsecho websocketppecho)
+$(filter-out $(BENCH_PEERS),$(BENCH_PROGRAMS)): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libpostern.a
 	$(call link,ordinary)
 
-# With libfcgi's own half for the operating system, and with the header that the uWSGI at hand prints.
-$(B)/bin/bench/fcgiloop $(B)/bin/bench/beastecho: $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o
-	$(call link,ordinary)
+# With nothing of ours, with libfcgi's own half for the operating system, and with the header that the uWSGI at hand prints.
+$(B)/obj/tests/bench/httplibhello.o: private LAST = $(shell pkg-config --cflags cpp-httplib 2> /dev/null)
+$(B)/obj/tests/bench/websocketppecho.o: private LAST = -std=c++17
+$(BENCH_PEERS): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o
+	$(call link,ordinary,-lcpp-httplib -lwebsockets)
 $(B)/bin/bench/uwsgihello_plugin.so: $(S)tests/bench/uwsgihello.c $(SERVERS)
 	@mkdir -p $(@D) $(B)/obj/tests/bench
 	$(call say,CC,$<)
@@ -241,7 +244,7 @@ config.mk: $(S)configure $(S)config.mk.in
 	@rm -f config.out
 
 # One installation for everything that is asked for.
-deps_set := $(if $(filter check check-clang conformance fuzz bench distcheck,$(MAKECMDGOALS)),check,build)
+deps_set := $(or $(filter bench,$(MAKECMDGOALS)),$(if $(filter check check-clang conformance fuzz distcheck,$(MAKECMDGOALS)),check,build))
 
 .PHONY: deps
 deps: ## checks for the system packages that building and checking need; see tests/support/deps
@@ -255,7 +258,7 @@ run: ## builds and starts a program: RUN=echo ARGS=...
 	+@$(SUBMAKE) $(B)/bin/$(RUN)
 	@$(B)/bin/$(RUN) $(ARGS)
 
-PARTS.all := headers layering docs tests replay threads install
+PARTS.all := headers layering docs tests replay threads install bench
 PARTS.address := tests replay
 PARTS.thread := threads
 PARTS.none := plain
@@ -269,6 +272,7 @@ needs.replay := $(REPLAYS)
 needs.threads := $(if $(THREADED),$(B)/thread/tests)
 needs.plain := programs $(patsubst %,$(B)/address/bin/%,$(APPS) testee) $(B)/tests $(PEERS) $(INTEROP) $(NODE) $(SERVERS)
 needs.install := $(CONSUMERS)
+needs.bench := programs $(BENCH_SMOKE)
 needs.conformance := programs $(B)/address/tests $(INTEROP) $(NODE)
 needs.other := $(B)/other/lib/libpostern.a $(APPS:%=$(B)/other/bin/%)
 
@@ -346,8 +350,8 @@ fuzz: ## fuzzes with clang, SECONDS=60 each: NAME='Frame Url' or all; MERGE=1 ke
 bench: export POSTERN_BIN = $(CURDIR)/$(B)/bin
 bench: export POSTERN_SOURCE = $(abspath ./$(S))
 bench: ## builds and runs the benchmarks: ARGS=...
-	@$(DEPS) check
-	+@$(SUBMAKE) programs $(BENCH_PROGRAMS) $(BENCH_PEERS)
+	@$(DEPS) bench
+	+@$(SUBMAKE) programs $(BENCH_PROGRAMS) $(B)/bin/bench/uwsgihello_plugin.so $(NODE)
 	@$(S)tests/bench/run $(ARGS)
 
 # ---- install

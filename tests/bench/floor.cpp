@@ -1,15 +1,15 @@
-// floor http|websocket|large: the least a server can do for a request or a message, as the measure for one that does it
-// right. One receive, one send, a share of one epoll_wait; nothing is parsed, checked or allowed to fail. large: messages of
-// up to 2 MiB, unmasked eight bytes at a time and sent from where they are.
+// floor http|websocket [WORKERS]: the least a server can do for a request or a message, as the measure for one that does it
+// right. One receive, one send, a share of one epoll_wait; nothing is parsed beyond what tells messages apart, nothing is
+// checked or allowed to fail. All requests of a connection are as long as its first one; messages are up to 1 MiB. Workers are
+// threads, each with a listening socket and an epoll of its own.
 
 #include "bench/Net.h"
 #include "postern/protocol/Handshake.h"
 
 #include <algorithm>
-#include <poll.h>
-
 #include <cerrno>
-#include <map>
+#include <memory>
+#include <thread>
 #include <vector>
 
 using namespace bench;
@@ -23,40 +23,18 @@ constexpr std::string_view reply = "HTTP/1.1 200 OK\r\n"
                                    "Content-Length: 14\r\n"
                                    "\r\n"
                                    "Hello, world!\n";
+constexpr size_t mostReplies = 64;  // with one send
+constexpr size_t capacity = 2 << 20;
+
+std::string repeatedReply() {
+    std::string replies;
+    for (size_t i = 0; i < mostReplies; ++i) replies += reply;
+    return replies;
+}
 
 void send(int fd, const char* data, size_t size) {
     if (::send(fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) std::perror("send");
 }
-
-void shakeHands(int fd, std::string_view request) {
-    constexpr std::string_view name = "Sec-WebSocket-Key: ";
-    const auto key = request.substr(request.find(name) + name.size(), 24);
-    const auto answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Accept: " + postern::acceptKey(key) + "\r\n\r\n";
-    send(fd, answer.data(), answer.size());
-}
-
-// Whole frames of up to 125 masked bytes become frames without a mask, in place: a header shrinks from 6 bytes to 2.
-void echo(int fd, char* data, size_t size) {
-    size_t out = 0;
-    for (size_t in = 0; in + 6 <= size;) {
-        const auto length = static_cast<size_t>(data[in + 1] & 0x7f);
-        char mask[4];
-        std::memcpy(mask, data + in + 2, 4);
-        data[out] = data[in];
-        data[out + 1] = static_cast<char>(length);
-        for (size_t i = 0; i < length; ++i) data[out + 2 + i] = static_cast<char>(data[in + 6 + i] ^ mask[i % 4]);
-        in += 6 + length;
-        out += 2 + length;
-    }
-    send(fd, data, out);
-}
-
-// A connection with one message on its way.
-struct Large {
-    std::vector<char> bytes = std::vector<char>((2 << 20) + 16);
-    size_t size = 0;
-};
 
 size_t bigEndian(const char* bytes, size_t count) {
     size_t value = 0;
@@ -64,92 +42,151 @@ size_t bigEndian(const char* bytes, size_t count) {
     return value;
 }
 
-void sendAll(int fd, const char* data, size_t size) {
-    while (size > 0) {
-        const auto sent = ::send(fd, data, size, MSG_NOSIGNAL);
-        if (sent > 0) {
-            data += sent;
-            size -= static_cast<size_t>(sent);
-            continue;
-        }
-        pollfd room{fd, POLLOUT, 0};
-        if (errno != EAGAIN || ::poll(&room, 1, 10'000) != 1) return std::perror("send");
+// `to` is `from` or some bytes before it.
+void unmask(char* to, const char* from, size_t size, const char* mask) {
+    typedef uint64_t Block __attribute__((vector_size(16)));
+    Block key, block;
+    for (size_t i = 0; i < sizeof key; i += 4) std::memcpy(reinterpret_cast<char*>(&key) + i, mask, 4);
+    size_t i = 0;
+    for (; i + sizeof block <= size; i += sizeof block) {
+        std::memcpy(&block, from + i, sizeof block);
+        block ^= key;
+        std::memcpy(to + i, &block, sizeof block);
     }
+    for (; i < size; ++i) to[i] = static_cast<char>(from[i] ^ mask[i % 4]);
 }
 
-void echoLarge(int fd, Large& line) {
-    const auto received = ::recv(fd, line.bytes.data() + line.size, line.bytes.size() - line.size, 0);
-    if (received <= 0) return;
-    line.size += static_cast<size_t>(received);
-    if (line.size < 2) return;
-    char* const frame = line.bytes.data();
-    const size_t word = frame[1] & 0x7f, lengthBytes = word == 126 ? 2 : word == 127 ? 8 : 0;
-    if (line.size < 6 + lengthBytes) return;
-    const auto length = lengthBytes == 0 ? word : bigEndian(frame + 2, lengthBytes);
-    if (line.size < 6 + lengthBytes + length) return;
-    char* const payload = frame + 6 + lengthBytes;
-    char mask[8];
-    std::memcpy(mask, payload - 4, 4);
-    std::memcpy(mask + 4, payload - 4, 4);
-    uint64_t key = 0;
-    std::memcpy(&key, mask, 8);
-    size_t i = 0;
-    for (; i + 8 <= length; i += 8) {
-        uint64_t part = 0;
-        std::memcpy(&part, payload + i, 8);
-        part ^= key;
-        std::memcpy(payload + i, &part, 8);
+struct Line {
+    bool isOpen = false;                     // its handshake is over
+    size_t request = 0;                      // the length of a request
+    std::unique_ptr<char[]> bytes = nullptr; // a buffer, while something is unfinished
+    size_t out = 0, outEnd = 0;              // there: what the socket did not take yet
+    size_t in = 0, inEnd = 0;                // there: what has not come whole; of requests, counted only
+};
+
+class Worker {
+public:
+    Worker(bool websocket, int listener) : websocket_(websocket), listener_(listener) { epoll_.add(listener, EPOLLIN); }
+
+    [[noreturn]] void run() {
+        for (;;) epoll_.wait(-1, [this](int fd) { fd == listener_ ? accept() : receive(fd); });
     }
-    for (; i < length; ++i) payload[i] = static_cast<char>(payload[i] ^ mask[i % 8]);
-    // The header moves up to the payload: it has lost its mask.
-    std::memmove(frame + 4, frame, 2 + lengthBytes);
-    frame[5] = static_cast<char>(word);
-    line.size = 0;
-    sendAll(fd, frame + 4, 2 + lengthBytes + length);
+
+private:
+    void accept() {
+        const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK);
+        if (fd < 0) return;
+        setNoDelay(fd);
+        if (lines_.size() <= static_cast<size_t>(fd)) lines_.resize(static_cast<size_t>(fd) + 1);
+        lines_[static_cast<size_t>(fd)] = {};
+        epoll_.add(fd, EPOLLIN | EPOLLOUT | EPOLLET);
+    }
+
+    void receive(int fd) {
+        auto& line = lines_[static_cast<size_t>(fd)];
+        if (line.outEnd > 0 && !flush(fd, line)) return;
+        if (!line.bytes) std::swap(line.bytes, spare_);
+        if (!line.bytes) line.bytes.reset(new char[capacity]);
+        char* const bytes = line.bytes.get();
+        const size_t before = line.inEnd;  // 0 for requests
+        const auto received = ::recv(fd, bytes + before, capacity - before, 0);
+        const auto size = before + static_cast<size_t>(std::max<ssize_t>(received, 0));
+        if (received == 0 || (received < 0 && errno != EAGAIN)) ::close(fd), line = {};
+        else if (received > 0 && !websocket_) answer(fd, line, {bytes, size});
+        else if (received > 0 && line.isOpen) echo(fd, line, size);
+        else if (received > 0) shakeHands(fd, line, {bytes, size});
+        if (!websocket_ || line.outEnd + line.inEnd == 0) std::swap(line.bytes, spare_);
+    }
+
+    void answer(int fd, Line& line, std::string_view bytes) {
+        if (line.request == 0) line.request = bytes.find("\r\n\r\n") + 4;
+        if (line.in == 0 && bytes.size() == line.request) return send(fd, reply.data(), reply.size());
+        line.in += bytes.size();
+        auto count = line.in / line.request;
+        line.in %= line.request;
+        for (; count > mostReplies; count -= mostReplies) send(fd, replies_.data(), replies_.size());
+        send(fd, replies_.data(), count * reply.size());
+    }
+
+    void shakeHands(int fd, Line& line, std::string_view request) {
+        line.isOpen = true;
+        constexpr std::string_view name = "Sec-WebSocket-Key: ";
+        const auto key = request.substr(request.find(name) + name.size(), 24);
+        const auto answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Accept: " + postern::acceptKey(key) + "\r\n\r\n";
+        send(fd, answer.data(), answer.size());
+    }
+
+    // Whole masked frames become frames without a mask, in place: a header shrinks by 4 bytes. The first one moves up to its
+    // payload, the others move down.
+    void echo(int fd, Line& line, size_t size) {
+        constexpr size_t start = 4;
+        char* const bytes = line.bytes.get();
+        size_t in = 0, out = start;
+        while (in + 2 <= size) {
+            const size_t word = bytes[in + 1] & 0x7f, lengthBytes = word < 126 ? 0 : word == 126 ? 2 : 8, header = 2 + lengthBytes;
+            if (in + header + 4 > size) break;
+            const auto length = lengthBytes == 0 ? word : bigEndian(bytes + in + 2, lengthBytes);
+            if (in + header + 4 + length > size) break;
+            char mask[4];
+            std::memcpy(mask, bytes + in + header, 4);
+            std::memmove(bytes + out, bytes + in, header);
+            bytes[out + 1] = static_cast<char>(word);
+            unmask(bytes + out + header, bytes + in + header + 4, length, mask);
+            in += header + 4 + length;
+            out += header + length;
+        }
+        line.in = in, line.inEnd = size;
+        line.out = start, line.outEnd = out;
+        flush(fd, line);
+    }
+
+    // False: the socket has no room. Else what has not come whole is at the start of the buffer.
+    static bool flush(int fd, Line& line) {
+        while (line.out < line.outEnd) {
+            const auto sent = ::send(fd, line.bytes.get() + line.out, line.outEnd - line.out, MSG_NOSIGNAL);
+            if (sent < 0) return false;
+            line.out += static_cast<size_t>(sent);
+        }
+        line.out = line.outEnd = 0;
+        line.inEnd -= line.in;
+        if (line.inEnd > 0 && line.in > 0) std::memmove(line.bytes.get(), line.bytes.get() + line.in, line.inEnd);
+        line.in = 0;
+        return true;
+    }
+
+    const bool websocket_;
+    const int listener_;
+    Epoll epoll_;
+    const std::string replies_ = repeatedReply();
+    std::unique_ptr<char[]> spare_;
+    std::vector<Line> lines_;
+};
+
+// Returns the port. Port 0 takes any.
+uint16_t listenOn(uint16_t port, int& listener) {
+    listener = checked(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), "socket");
+    const int on = 1;
+    checked(::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), "setsockopt");
+    auto address = loopback(port);
+    socklen_t size = sizeof address;
+    checked(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), "bind");
+    checked(::listen(listener, 4096), "listen");
+    checked(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+    return ntohs(address.sin_port);
 }
 
 }
 
 int main(int count, char** arguments) {
-    const std::string_view what = count > 1 ? arguments[1] : "http";
-    const bool websocket = what != "http";
+    const bool websocket = count > 1 && std::string_view(arguments[1]) == "websocket";
+    std::vector<int> listeners(count > 2 ? std::stoul(arguments[2]) : 1);
     raiseDescriptorLimit();
-    const int listener = checked(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), "socket");
-    auto address = loopback(0);
-    socklen_t size = sizeof address;
-    checked(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), "bind");
-    checked(::listen(listener, 4096), "listen");
-    checked(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-    std::printf("http://127.0.0.1:%u\n", ntohs(address.sin_port));
+    uint16_t port = 0;
+    for (int& listener : listeners) port = listenOn(port, listener);
+    std::printf("http://127.0.0.1:%u\n", port);
     std::fflush(stdout);
-
-    Epoll epoll;
-    epoll.add(listener, EPOLLIN);
-    static char buffer[64 * 1024];
-    std::vector<bool> open;  // the WebSockets that have shaken hands
-    std::map<int, Large> lines;
-    for (;;) {
-        epoll.wait(-1, [&](int fd) {
-            if (fd == listener) {
-                const int client = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
-                if (client < 0) return;
-                setNoDelay(client);
-                open.resize(std::max(open.size(), static_cast<size_t>(client) + 1));
-                open[static_cast<size_t>(client)] = false;
-                return epoll.add(client, EPOLLIN | EPOLLET);
-            }
-            if (what == "large" && open[static_cast<size_t>(fd)]) return echoLarge(fd, lines[fd]);
-            const auto received = ::recv(fd, buffer, sizeof buffer, 0);
-            if (received <= 0) {
-                if (received == 0 || errno != EAGAIN) ::close(fd);
-            } else if (!websocket) {
-                send(fd, reply.data(), reply.size());
-            } else if (!open[static_cast<size_t>(fd)]) {
-                open[static_cast<size_t>(fd)] = true;
-                shakeHands(fd, {buffer, static_cast<size_t>(received)});
-            } else {
-                echo(fd, buffer, static_cast<size_t>(received));
-            }
-        });
-    }
+    for (size_t i = 1; i < listeners.size(); ++i)
+        std::thread([websocket, listener = listeners[i]] { Worker(websocket, listener).run(); }).detach();
+    Worker(websocket, listeners.front()).run();
 }

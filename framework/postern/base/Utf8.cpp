@@ -22,19 +22,26 @@ constexpr Lead leadOf(uint8_t byte) {
     return {0, 0, 0};
 }
 
+constexpr uint64_t highBits = 0x8080'8080'8080'8080;
+
+uint64_t wordAt(const char* bytes) {
+    uint64_t word;
+    std::memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
 // How many bytes at the front are ASCII: eight at a time, so that plain text costs almost nothing.
 size_t asciiPrefix(std::string_view text) {
     size_t at = 0;
     for (; at + 32 <= text.size(); at += 32) {
         uint64_t words[4];
         std::memcpy(words, text.data() + at, sizeof words);
-        if ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080U) break;
+        if ((words[0] | words[1] | words[2] | words[3]) & highBits) break;
     }
-    for (; at + 8 <= text.size(); at += 8) {
-        uint64_t word;
-        std::memcpy(&word, text.data() + at, sizeof word);
-        if (word & 0x8080808080808080U) break;
-    }
+    for (; at + 8 <= text.size(); at += 8)
+        if (wordAt(text.data() + at) & highBits) break;
+    // The last word overlaps the one before.
+    if (at + 8 > text.size() && text.size() >= 8 && !(wordAt(text.data() + text.size() - 8) & highBits)) return text.size();
     while (at < text.size() && static_cast<uint8_t>(text[at]) < 0x80) ++at;
     return at;
 }

@@ -29,9 +29,6 @@ struct Cgi::State {
     std::string handshakeFields(const WebSocketRequest& request, std::string_view protocol, std::string_view extensions) const;
 };
 
-Cgi::Cgi(Exchange& exchange, const HandlerSettings& settings) : state_(std::make_unique<State>(exchange, settings)) {}
-Cgi::~Cgi() = default;
-
 std::string_view Cgi::requestMethod() const { return state_->head.method; }
 std::string_view Cgi::requestUri() const { return state_->head.target; }
 std::string_view Cgi::pathInfo() const { return state_->head.pathInfo; }
@@ -282,8 +279,9 @@ std::string describe(const RequestHead& head) {
 void serveExchange(Exchange& exchange, const HandlerSettings& settings, const Handler& handler) {
     const Fiber::Purpose purpose(
         [](const void* served) { return describe(static_cast<const Exchange*>(served)->head()); }, &exchange);
-    Cgi cgi(exchange, settings);
-    auto& reply = cgi.state_->reply;
+    Cgi::State state(exchange, settings);
+    Cgi cgi(state);
+    auto& reply = state.reply;
     // A reply that has begun cannot become another: it is cut, so that the client does not take it for whole.
     const auto fail = [&](int status, const std::string& text) {
         if (reply.isClosed()) return;  // or a WebSocket: its end tells the client

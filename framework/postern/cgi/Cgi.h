@@ -49,10 +49,11 @@ struct HandlerSettings {
 /// A value that would break out of its header field (CR, LF, NUL) throws std::invalid_argument.
 class Cgi {
 public:
-    Cgi(Exchange& exchange, const HandlerSettings& settings);
+    struct State;
+    /// Made by serveExchange().
+    explicit Cgi(State& state) : state_(&state) {}
     Cgi(const Cgi&) = delete;
     Cgi& operator=(const Cgi&) = delete;
-    ~Cgi();
 
     // ── The request ──
 
@@ -140,10 +141,8 @@ public:
     /// Whether the reply has begun, or the request is a WebSocket now.
     bool isResponding() const;
 
-    struct State;
 private:
-    friend void serveExchange(Exchange&, const HandlerSettings&, const std::function<void(Cgi&)>&);
-    std::unique_ptr<State> state_;
+    State* const state_;
 };
 
 /// The function a program is made of. It may be called on several threads at once, each time on a fiber of its own.

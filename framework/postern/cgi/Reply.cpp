@@ -5,6 +5,7 @@
 #include "postern/protocol/HttpHead.h"
 
 #include <stdexcept>
+#include <vector>
 
 namespace postern {
 
@@ -21,11 +22,44 @@ bool isGatewayField(std::string_view name) {
     return false;
 }
 
+// Memory of replies that are sent, so that the next one allocates nothing for its fields.
+class SpareText {
+public:
+    std::string take() {
+        if (texts_.empty()) return {};
+        auto text = std::move(texts_.back());
+        texts_.pop_back();
+        text.clear();
+        return text;
+    }
+    void giveBack(std::string&& text) noexcept {
+        if (text.capacity() < worthKeeping || text.capacity() > largest || texts_.size() == texts_.capacity()) return;
+        texts_.push_back(std::move(text));
+    }
+    SpareText() { texts_.reserve(64); }
+
+private:
+    static constexpr size_t worthKeeping = 16, largest = 1024;
+    std::vector<std::string> texts_;
+};
+
+SpareText& spareText() {
+    thread_local SpareText spare;
+    return spare;
+}
+
 std::string_view requireValue(std::string_view value) {
     if (!isFieldValue(value)) throw std::invalid_argument("control character in a header field");
     return value;
 }
 
+}
+
+Reply::Reply(Exchange& exchange) : exchange_(exchange), contentType_(spareText().take()), fields_(spareText().take()) {}
+
+Reply::~Reply() {
+    spareText().giveBack(std::move(fields_));
+    spareText().giveBack(std::move(contentType_));
 }
 
 void Reply::mustNotHaveBegun() const {
@@ -41,7 +75,8 @@ void Reply::setStatus(int status, std::string_view reason) {
 
 void Reply::setContentType(std::string_view type) {
     mustNotHaveBegun();
-    contentType_.emplace(requireValue(type));
+    contentType_ = requireValue(type);
+    hasType_ = true;
 }
 
 void Reply::addField(std::string_view name, std::string_view value) {
@@ -143,7 +178,7 @@ void Reply::reset() {
     mustNotHaveBegun();
     status_ = 200;
     reason_.clear();
-    contentType_.reset();
+    hasType_ = false;
     fields_.clear();
     encoded_ = false;
 }

@@ -12,7 +12,10 @@ namespace postern {
 
 class Reply {
 public:
-    explicit Reply(Exchange& exchange) : exchange_(exchange) {}
+    explicit Reply(Exchange& exchange);
+    Reply(const Reply&) = delete;
+    Reply& operator=(const Reply&) = delete;
+    ~Reply();
 
     void setStatus(int status, std::string_view reason = {});
     void setContentType(std::string_view type);
@@ -37,7 +40,7 @@ public:
 private:
     void mustNotHaveBegun() const;
     void begin(std::optional<uint64_t> length);
-    std::string_view contentType() const { return contentType_ ? *contentType_ : defaultType; }
+    std::string_view contentType() const { return hasType_ ? std::string_view(contentType_) : defaultType; }
     bool bodyAllowed() const;
     bool mayCompress() const;
 
@@ -46,10 +49,11 @@ private:
     Exchange& exchange_;
     int status_ = 200;
     std::string reason_;
-    std::optional<std::string> contentType_;
+    std::string contentType_;
     std::string fields_;
     std::string_view cacheControl_;  // one of a few literals
     std::optional<GzipEncoder> gzip_;
+    bool hasType_ = false;
     bool gzipAllowed_ = true;
     bool encoded_ = false;  // by the handler
     bool begun_ = false, closed_ = false;

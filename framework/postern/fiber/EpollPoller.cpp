@@ -1,6 +1,7 @@
 #include "postern/fiber/EpollPoller.h"
 
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,14 @@ int64_t call(Call&& attempt) {
     }
 }
 
+// Without the C library's, which are points where a thread can be cancelled and pay for that in each call.
+ssize_t recvNow(int fd, void* data, size_t size) {
+    return ::syscall(SYS_recvfrom, fd, data, size, MSG_DONTWAIT, nullptr, nullptr);
+}
+ssize_t sendNow(int fd, const void* data, size_t size) {
+    return ::syscall(SYS_sendto, fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
+}
+
 std::span<char> roomIn(ReceiveBuffer& buffer) {
     try {
         return buffer.room();
@@ -45,8 +54,7 @@ int64_t receive(Descriptor& descriptor, ReceiveBuffer& buffer) {
     if (room.empty() && buffer.empty()) return -ENOMEM;
     assert(!room.empty());
     const auto result = call([&] {
-        return descriptor.isSocket ? ::recv(descriptor.fd, room.data(), room.size(), MSG_DONTWAIT)
-                                   : ::read(descriptor.fd, room.data(), room.size());
+        return descriptor.isSocket ? recvNow(descriptor.fd, room.data(), room.size()) : ::read(descriptor.fd, room.data(), room.size());
     });
     if (result > 0) buffer.grow(static_cast<size_t>(result));
     else buffer.releaseIfEmpty();
@@ -65,7 +73,7 @@ int64_t send(Operation& operation) {
         if (!descriptor.isSocket) return ::writev(descriptor.fd, pieces, static_cast<int>(message.msg_iovlen));
         // One piece is the usual case, and send() copies less than sendmsg() does.
         if (message.msg_iovlen == 1)
-            return ::send(descriptor.fd, pieces[0].iov_base, pieces[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+            return sendNow(descriptor.fd, pieces[0].iov_base, pieces[0].iov_len);
         return ::sendmsg(descriptor.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     });
     if (result == -EAGAIN) descriptor.writable = false;

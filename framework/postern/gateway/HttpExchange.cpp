@@ -107,7 +107,7 @@ bool HttpExchange::willCloseFor(const ReplyHead& reply) const {
 
 void HttpExchange::sendHead(const ReplyHead& reply) {
     assert(!headSent_ && !finished_);
-    stream().waitForRoom();  // from here on nothing waits: the scratch text is everybody's
+    stream().waitForRoom();  // from here on nothing waits: the status line is everybody's
     auto& gateway = connection_.gateway_;
     if (gateway.loop_.isDraining() || willCloseFor(reply)) connection_.closeAfter_ = true;
     headSent_ = true;
@@ -117,23 +117,21 @@ void HttpExchange::sendHead(const ReplyHead& reply) {
     untilClose_ = reply.hasBody && !reply.contentLength && head().minorVersion == 0;
     replyLeft_ = reply.contentLength.value_or(0);
 
-    auto& text = gateway.scratch_;
-    text.assign("HTTP/1.1 ");
-    char status[8];
-    text.append(status, std::to_chars(status, status + sizeof status, reply.status).ptr);
-    text.append(1, ' ').append(reply.reason.empty() ? reasonPhrase(reply.status) : reply.reason);
-    text.append("\r\nDate: ").append(gateway.date()).append("\r\n").append(reply.fields);
+    char framing[48] = "Content-Length: ";
+    size_t framingSize = 0;
     if (chunkedReply_) {
-        text.append("Transfer-Encoding: chunked\r\n");
+        constexpr std::string_view chunked = "Transfer-Encoding: chunked\r\n";
+        framingSize = chunked.copy(framing, chunked.size());
     } else if (reply.contentLength && reply.status != 204 && reply.status >= 200) {
-        char length[24];
-        text.append("Content-Length: ");
-        text.append(length, std::to_chars(length, length + sizeof length, *reply.contentLength).ptr).append("\r\n");
+        auto* end = std::to_chars(framing + 16, framing + 40, *reply.contentLength).ptr;
+        *end++ = '\r';
+        *end++ = '\n';
+        framingSize = static_cast<size_t>(end - framing);
     }
-    if (connection_.closeAfter_) text.append("Connection: close\r\n");
-    else if (head().minorVersion == 0) text.append("Connection: keep-alive\r\n");
-    text.append("\r\n");
-    stream().queue({text});
+    std::string_view close = "\r\n";
+    if (connection_.closeAfter_) close = "Connection: close\r\n\r\n";
+    else if (head().minorVersion == 0) close = "Connection: keep-alive\r\n\r\n";
+    stream().queue({gateway.statusAndDate(reply.status, reply.reason), reply.fields, {framing, framingSize}, close});
 }
 
 void HttpExchange::sendBody(std::string_view piece) {

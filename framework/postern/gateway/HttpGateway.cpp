@@ -1,6 +1,7 @@
 #include "postern/gateway/HttpGateway.h"
 
 #include "postern/gateway/HttpConnection.h"
+#include "postern/protocol/HttpHead.h"
 
 namespace postern {
 
@@ -70,6 +71,17 @@ void HttpGateway::drainNow(How) {
     // Whoever connected before now is still served; after that there is nothing for the loop to wait for.
     listener_->finish();
     Drainable::unlink();
+}
+
+// Most replies begin as the one before.
+std::string_view HttpGateway::statusAndDate(int status, std::string_view reason) {
+    const bool isStandard = reason.empty();
+    if (isStandard && status == replyStatus_ && loop_.now() < dateGoodUntil_) return replyStart_;
+    replyStatus_ = 0;
+    replyStart_.assign("HTTP/1.1 ").append(std::to_string(status)).append(1, ' ');
+    replyStart_.append(isStandard ? reasonPhrase(status) : reason).append("\r\nDate: ").append(date()).append("\r\n");
+    if (isStandard) replyStatus_ = status;
+    return replyStart_;
 }
 
 std::string_view HttpGateway::date() {

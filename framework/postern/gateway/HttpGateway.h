@@ -58,6 +58,7 @@ private:
     void accepted(int fd, const sockaddr_storage& peer);
     void remove(HttpConnection& connection);
     std::string_view date();
+    std::string_view statusAndDate(int status, std::string_view reason);
 
     Loop& loop_;
     const HttpSettings& settings_;
@@ -69,7 +70,8 @@ private:
     List<HttpConnection, ConnectionTag> connections_;
     List<HttpConnection, IdleTag> idle_;   // the one that waits longest first
     HeadPool heads_;
-    std::string scratch_;                  // heads of replies are put together here
+    std::string replyStart_;               // status line and Date as they were sent last
+    int replyStatus_ = 0;                  // of it; 0: nothing it could be used for again
     std::array<char, httpDateSize> date_{};
     TimePoint dateGoodUntil_{};
 };

@@ -54,6 +54,13 @@ struct ByteStream::Outbox {
         };
     }
 
+    size_t roomInLast() const { return last ? last->room() : 0; }
+    void copyToLast(std::string_view piece) {
+        std::memcpy(const_cast<char*>(last->data) + last->size, piece.data(), piece.size());
+        last->size += piece.size();
+        queued += piece.size();
+    }
+
     ByteStream* stream = nullptr;
     Chunk* first = nullptr;    // of the queue
     Chunk* last = nullptr;
@@ -224,6 +231,14 @@ void ByteStream::queue(std::span<const std::string_view> pieces) {
 }
 
 void ByteStream::copyAll(std::span<const std::string_view> pieces) {
+    size_t size = 0;
+    for (const auto piece : pieces) size += piece.size();
+    if (size == 0) return;
+    if (!outbox().last) append(*Chunk::makeBlock(loop_.buffers()));
+    if (size <= outbox().roomInLast()) {
+        for (const auto piece : pieces) out_->copyToLast(piece);
+        return cork();
+    }
     const auto before = queuedBytes();
     try {
         for (const auto piece : pieces) copyToQueue(piece);
@@ -237,12 +252,10 @@ void ByteStream::copyAll(std::span<const std::string_view> pieces) {
 void ByteStream::copyToQueue(std::string_view piece) {
     auto& out = outbox();
     while (!piece.empty()) {
-        if (!out.last || out.last->room() == 0) append(*Chunk::makeBlock(loop_.buffers()));
-        const auto size = std::min(piece.size(), out.last->room());
-        std::memcpy(const_cast<char*>(out.last->data) + out.last->size, piece.data(), size);
-        out.last->size += size;
-        out.queued += size;
-        piece.remove_prefix(size);
+        if (out.roomInLast() == 0) append(*Chunk::makeBlock(loop_.buffers()));
+        const auto part = piece.substr(0, out.roomInLast());
+        out.copyToLast(part);
+        piece.remove_prefix(part.size());
     }
 }
 

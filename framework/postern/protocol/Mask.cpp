@@ -1,5 +1,6 @@
 #include "postern/protocol/Mask.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace postern {
@@ -13,7 +14,8 @@ using Vector = uint8_t __attribute__((vector_size(32)));
 
 void applyMask(std::span<char> data, MaskKey key, size_t offset) {
     char turned[4];
-    for (size_t i = 0; i < 4; ++i) turned[i] = key[(offset + i) % 4];
+    std::copy(key.begin(), key.end(), turned);
+    if (offset % 4 != 0) std::rotate(turned, turned + offset % 4, turned + 4);
     uint32_t word;
     std::memcpy(&word, turned, sizeof word);
     const uint64_t doubleWord = uint64_t{word} << 32 | word;

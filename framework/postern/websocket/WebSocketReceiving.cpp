@@ -147,7 +147,7 @@ bool WebSocketCore::waitForMessage(Deadline deadline) {
     pulling_ = pulling_ || !telling_;
     const Count waiting(waitingForWhole_);
     for (;;) {
-        tellWaiting();
+        if (tells_) tellWaiting();
         if (ready_ || isEnded()) return true;
         pump();
         if (ready_ || isEnded() || hasControls()) continue;

@@ -49,8 +49,11 @@ struct Settings {
 // A server must not steer the terminal.
 std::string withoutControls(std::string_view text) {
     std::string shown;
-    for (const char c : text) {
-        if ((c < ' ' && c >= 0 && c != '\t' && c != '\n') || c == 0x7f) shown += escapedForLog({&c, 1});
+    for (size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        const bool isC1 = c == '\xc2' && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;  // U+0080…U+009F
+        if (isC1) shown += escapedForLog(text.substr(i++, 2));
+        else if ((c < ' ' && c >= 0 && c != '\t' && c != '\n') || c == 0x7f) shown += escapedForLog({&c, 1});
         else shown += c;
     }
     return shown;

@@ -10,7 +10,7 @@ namespace postern::conformance {
 namespace {
 
 constexpr size_t pipeCapacity = size_t{4} << 20;
-constexpr size_t longRow = 300, longestByteByByte = 4096;
+constexpr size_t longRow = 300, longestByteByByte = 4096, longestCutEverywhere = 8192;
 
 } // namespace
 
@@ -114,7 +114,7 @@ std::vector<Way> waysToSay(std::string_view bytes, Cuts cuts, std::optional<size
         ways.push_back({"byte by byte", cutInPieces(bytes, 1)});
     else
         ways.push_back({"in pieces of 997", cutInPieces(bytes, 997)});
-    const size_t stride = cuts == Cuts::all ? 1 + size / longRow : size;
+    const size_t stride = cuts != Cuts::all ? size : size <= longestCutEverywhere ? 1 : 1 + size / longRow;
     for (size_t at = 1; at < size; ++at) {
         const bool usual = cuts != Cuts::few && (!isLong || at < header || at + end > size || at % stride == 0);
         if (usual || at == mark)

@@ -3,6 +3,9 @@
 #include "support/Catch.h"
 #include "support/FaultyPoller.h"
 #include "support/ScriptedServer.h"
+#include "support/SocketPair.h"
+
+#include "postern/fiber/Run.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -186,4 +189,34 @@ TEST_CASE("whichever call to the kernel fails, that client is answered right or 
 
 TEST_CASE("whichever allocation fails, that client is answered right or cut, and the next is served", "[gateway]") {
     checkEach(2000, [](const Scenario& scenario, size_t n) { return play(scenario, 0, n); });
+}
+
+TEST_CASE("a message that was not sent for want of memory leaves the next one right", "[gateway]") {
+    std::string first, second;
+    for (int i = 0; i < 3000; ++i) {
+        first += static_cast<char>('a' + i * i % 23);
+        second += static_cast<char>('a' + i * i % 19);
+    }
+    size_t n = 1;
+    for (bool failed = true; failed; ++n) {
+        CAPTURE(n);
+        REQUIRE(n < 100);
+        run([&] {
+            SocketPair pair(deflating(), deflating(), DeflateAgreement());
+            pair.client.send(first);
+            CHECK(pair.server.receiveText() == first);
+            failed = false;
+            try {
+                const FailingMemory memory(n);
+                pair.client.send(second);
+            } catch (const std::bad_alloc&) {
+                failed = true;
+            }
+            if (!failed) CHECK(pair.server.receiveText() == second);
+            if (!pair.client.isOpen()) return;
+            pair.client.send(second);
+            CHECK(pair.server.receiveText() == second);
+        });
+    }
+    CHECK(n > 2);
 }

@@ -1,6 +1,7 @@
 #include "support/BlockingClient.h"
 #include "support/Catch.h"
 #include "support/Process.h"
+#include "support/RawDeflate.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,6 +12,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <string>
 
 using namespace postern;
 
@@ -20,9 +23,19 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int many = 10'000;
 
-long residentOf(pid_t pid) {
+long statusOf(pid_t pid, const std::string& name) {
     const auto text = readFile("/proc/" + std::to_string(pid) + "/status");
-    return std::stol(text.substr(text.find("VmRSS:") + 6)) * 1024;
+    return std::stol(text.substr(text.find(name + ":") + name.size() + 1)) * 1024;
+}
+long residentOf(pid_t pid) { return statusOf(pid, "VmRSS"); }
+long peakOf(pid_t pid) { return statusOf(pid, "VmHWM"); }
+
+// On a processor so far, all threads.
+std::chrono::nanoseconds cpuTimeOf(pid_t pid) {
+    std::chrono::nanoseconds sum{};
+    for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task"))
+        sum += std::chrono::nanoseconds(std::stoll(readFile(task.path() / "schedstat")));
+    return sum;
 }
 
 void allowDescriptors(rlim_t count) {
@@ -141,6 +154,52 @@ TEST_CASE("10,000 idle keep-alive connections on one worker take less than 1 KiB
     CAPTURE(share);
     CHECK(share < 1024);
     crowd.checkLife(request, "Hello, world!\n");
+}
+
+TEST_CASE("10,000 idle WebSockets with callbacks take at most 800 bytes each", "[main][scale]") {
+    allowDescriptors(many + 200);
+    Served served(optimisedApp("echo"), {"--max-connections", std::to_string(many + 100)});
+    CHECK(BlockingClient(served.port()).get("/").status == 200);
+    const auto before = residentOf(served.process().pid());
+    Crowd crowd(served, many, "127.0.1.4",
+                "GET /events HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" + maskedFrame(1, "hello"),
+                "\x81\x05hello");
+    const auto share = settledShare(served.process().pid(), before, 800);
+    CAPTURE(share);
+    CHECK(share <= 800);
+    crowd.checkLife(maskedFrame(1, "again"), "\x81\x05" "again");
+}
+
+TEST_CASE("a bomb of 10 MiB that stands for 10 GiB costs a program twice the limit of memory and 50 ms at most", "[main][scale]") {
+    RawDeflater deflater;
+    const auto part = deflater.flush(std::string(16 << 20, '\0'));
+    std::string bomb;
+    while (bomb.size() < (10u << 20)) bomb += part;
+    for (const size_t limit : {size_t{1} << 20, size_t{16} << 20}) {
+        CAPTURE(limit);
+        Served served(optimisedApp("echo"), {"--websocket-deflate", "on", "--max-message", std::to_string(limit)});
+        const auto pid = served.process().pid();
+        const auto ask = [&](std::string_view compressed) {
+            BlockingClient client(served.port());
+            CHECK(client.upgrade("/echo", "Sec-WebSocket-Extensions: permessage-deflate\r\n").status == 101);
+            auto frame = maskedFrame(2, compressed);
+            frame[0] |= 0x40;
+            client.send(frame);
+            return client.next();
+        };
+        CHECK(ask(rawDeflated(std::string(10'000, 'x'))).opcode == 2);  // what only the first message costs
+        const auto memory = residentOf(pid);
+        const auto spent = cpuTimeOf(pid);
+        // In a frame as long as the limit lets it be, else it would be refused by its length.
+        const auto answer = ask(std::string_view(bomb).substr(0, limit));
+        CHECK(answer.opcode == 8);
+        CHECK(answer.payload.substr(0, 2) == "\x03\xf1");
+        const auto peak = peakOf(pid) - memory;
+        CAPTURE(peak);
+        CHECK(peak <= static_cast<long>(2 * limit));
+        if (limit == 1 << 20) CHECK(cpuTimeOf(pid) - spent < std::chrono::milliseconds(50));  // the default
+    }
 }
 
 TEST_CASE("1,000 clients that send their head a byte at a time do not slow the others", "[main][scale]") {

@@ -302,7 +302,7 @@ TEST_CASE("HUP reads the certificates anew and cuts no connection; bad files cha
 }
 
 TEST_CASE("https: a client that does not finish its handshake is cut when the time is up, and the log says so", "[main][tls]") {
-    Secure secure("hello", {"--tls-handshake-timeout", "100ms"});
+    Secure secure("hello", {"--tls-handshake-timeout", "500ms"});
     BlockingClient silent(secure.port()), slow(secure.port());
     slow.send("\x16\x03\x01\x02");
     CHECK_THROWS(silent.rest());  // a reset: the line is cut

@@ -401,3 +401,25 @@ TEST_CASE("a callback that waits for ever is cancelled when the loop has to end"
         {}, 20ms);
     CHECK(lines == Lines{"cancelled", "close 1006 unclean"});
 }
+
+TEST_CASE("a callback that computes too long is named in the log, even the last one of its socket", "[websocket]") {
+    std::vector<std::string> lines;
+    LoopOptions settings;
+    settings.busyWarning = 10ms;
+    settings.log = [&](LogLevel, std::string_view line) { lines.emplace_back(line); };
+    run(
+        [] {
+            SocketPair pair;
+            pair.server.onclose([](const CloseEvent&) {
+                const auto until = Clock::now() + 60ms;
+                while (Clock::now() < until) continue;
+            });
+            { const auto handle = std::move(pair.server); }
+            settle();
+            pair.client.abort();
+            sleepFor(1ms);
+        },
+        settings);
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].starts_with("a callback of a WebSocket ran for "));
+}

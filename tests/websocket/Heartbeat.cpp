@@ -1,4 +1,6 @@
 #include "support/Catch.h"
+#include "support/OwnTime.h"
+#include "support/SocketPair.h"
 #include "support/WebSocketClient.h"
 
 #include "postern/fiber/FiberGroup.h"
@@ -88,6 +90,29 @@ TEST_CASE("onpong is called for the pongs to our own pings only", "[websocket]")
     polite.pong("this");
     CHECK(server.noted("pong this"));
     CHECK(server.notes() == std::vector<std::string>{"pong mine", "pong this"});
+}
+
+TEST_CASE("onpong is not called for a heartbeat's pong, though a ping of ours says the same", "[websocket]") {
+    runInOwnTime([] {
+        auto [near, far] = Pipe::make(Loop::current());
+        auto socket = WebSocket::overStream(std::move(near), beating(10s, 20s));
+        int told = 0;
+        socket.onpong([&](std::string_view) { ++told; });
+        sleepFor(11s);
+        socket.ping();
+        settle();
+        const auto pong = ClientBytes{10, ""}.bytes();
+        far->write(pong);
+        settle();
+        CHECK(told == 0);
+        far->write(pong);
+        settle();
+        CHECK(told == 1);
+        far->write(pong);
+        settle();
+        CHECK(told == 1);
+        socket.abort();
+    });
 }
 
 TEST_CASE("onpong may end the socket that calls it", "[websocket]") {
@@ -194,6 +219,24 @@ TEST_CASE("the heartbeat pings with its message, and can be changed and ended at
     CHECK(client.next() == "text still quiet");
     client.close(1000);
     CHECK(client.rest() == "close 1000; FIN");
+}
+
+TEST_CASE("a handler that only looks learns that its client is dead, and still gets what it said", "[websocket]") {
+    WebSocketServer server(
+        [](WebSocket& socket, WebSocketServer& here) {
+            const auto until = Loop::current().in(20s);
+            while (socket.isOpen() && Loop::current().now() < until.at()) sleepFor(5ms);
+            HANDLER_CHECK(here, !socket.isOpen());
+            HANDLER_CHECK(here, socket.recv().toString() == "last");
+            HANDLER_CHECK(here, socket.recv().toString() == "words");
+            HANDLER_CHECK(here, !socket.recv());
+            HANDLER_CHECK(here, socket.closeCode() == 1006 && socket.closeReason() == "no sign of life");
+            here.note("ended");
+        },
+        beating(20ms, 20ms));
+    WebSocketClient client(server);
+    client.send(ClientBytes{1, "last"}.bytes() + ClientBytes{1, "words"}.bytes());
+    CHECK(server.noted("ended"));
 }
 
 TEST_CASE("without a heartbeat a silent client stays", "[websocket]") {

@@ -5,6 +5,8 @@
 #include "postern/fiber/Run.h"
 #include "postern/io/Pipe.h"
 
+#include <complex>
+#include <ostream>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -76,6 +78,26 @@ TEST_CASE("numbers are sent as text", "[websocket]") {
     WebSocketClient client(server);
     client.close(1000);
     CHECK(client.rest() == "text 42; text -7; text 18446744073709551615; text 2.5; text 0.1; text 200; close 1000; FIN");
+}
+
+namespace {
+
+struct Price {
+    int euros, cents;
+};
+std::ostream& operator<<(std::ostream& out, const Price& price) { return out << price.euros << '.' << price.cents; }
+
+}
+
+TEST_CASE("what can be printed is sent as it prints", "[websocket]") {
+    WebSocketServer server([](WebSocket& socket, WebSocketServer&) {
+        socket.send(Price{12, 95});
+        socket.send(std::complex<int>(1, -2));
+    });
+    static_assert(!Printable<std::string> && !Printable<std::vector<char>> && !Printable<const char*> && !Printable<bool>);
+    WebSocketClient client(server);
+    client.close(1000);
+    CHECK(client.rest() == "text 12.95; text (1,-2); close 1000; FIN");
 }
 
 TEST_CASE("fibers that send at once to a slow client never mix their frames, and keep their order", "[websocket]") {

@@ -4,7 +4,6 @@
 #include <array>
 #include <cassert>
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <system_error>
 
@@ -56,7 +55,7 @@ struct ByteStream::Outbox {
 
     size_t roomInLast() const { return last ? last->room() : 0; }
     void copyToLast(std::string_view piece) {
-        std::memcpy(const_cast<char*>(last->data) + last->size, piece.data(), piece.size());
+        piece.copy(const_cast<char*>(last->data) + last->size, piece.size());
         last->size += piece.size();
         queued += piece.size();
     }

@@ -10,6 +10,7 @@
 #include "postern/fiber/Loop.h"
 #include "postern/fiber/Sync.h"
 
+#include <cassert>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -108,7 +109,10 @@ public:
     }
 
     /// Tells `holder` when this stream goes: a place among the connections that are counted is free, say.
-    void hold(std::shared_ptr<StreamHolder> holder) { holder_ = std::move(holder); }
+    void hold(std::shared_ptr<StreamHolder> holder) {
+        assert(!holder_);
+        holder_ = std::move(holder);
+    }
 
     Loop& loop() const { return loop_; }
 

@@ -30,12 +30,13 @@ std::optional<FrameError> Assembler::accept(const FrameHeader& header) const {
 
 uint64_t Assembler::messageRoom() const { return limits_.messageBytes - (open_ ? open_->bytes : 0); }
 
-// Data that cannot be compressed is a little longer than what it stands for, and each flush adds an empty block.
+// What does not compress is longer than what it stands for, by an eighth with the fixed codes of deflate (RFC 1951 §3.2.6),
+// and each flush adds an empty block.
 uint64_t Assembler::wireRoom() const {
     constexpr uint64_t flush = 16, start = 64;
     if (limits_.messageBytes >> 62) return limits_.messageBytes;
     const uint64_t fragments = insideMessage() ? open_->fragments : 0, wireBytes = open_ ? open_->wireBytes : 0;
-    return limits_.messageBytes + limits_.messageBytes / 16 + start + flush * (fragments + 1) - wireBytes;
+    return limits_.messageBytes + limits_.messageBytes / 8 + start + flush * (fragments + 1) - wireBytes;
 }
 
 Assembler::Step Assembler::next(std::span<char> input, size_t hold) {
@@ -188,6 +189,9 @@ Assembler::Step Assembler::finishMessage(size_t consumed) {
     return {Incoming{open.opcode, true, {}}, consumed};
 }
 
-std::string Assembler::takeMessage() { return std::exchange(open_, nullptr)->gathered; }
+std::string Assembler::takeMessage() {
+    const auto open = std::exchange(open_, nullptr);
+    return std::move(open->gathered);
+}
 
 }

@@ -31,10 +31,13 @@ void runDeflate(z_stream& stream, std::string_view data, int flush, std::string&
     } while (!data.empty());
 }
 
-// As resize(), but where memory is short of it, what is asked for at once is never more than `limit`.
+// As resize(), but what is asked for at once is never more than `limit`. In large steps: what was outgrown may stay with the
+// process, and is to be little beside what it gave way to.
 void growBy(std::string& text, size_t size, size_t limit) {
-    if (const auto needed = text.size() + size; needed > text.capacity())
-        text.reserve(std::min(limit, std::max(needed, text.capacity() * 2)));
+    if (const auto needed = text.size() + size; needed > text.capacity()) {
+        const auto wanted = std::max(needed, text.capacity() * 4);
+        text.reserve(wanted > limit / 2 ? limit : wanted);  // a string grows twofold at least, also beyond the limit
+    }
     text.resize(text.size() + size);
 }
 

@@ -4,6 +4,8 @@
 #include "postern/websocket/WebSocketCore.h"
 
 #include <exception>
+#include <locale>
+#include <sstream>
 #include <stdexcept>
 
 namespace postern {
@@ -83,6 +85,13 @@ bool WebSocket::dataAvailableForRead() { return core_ && core_->isBuffered() && 
 void WebSocket::send(std::string_view text) { core().send(WebSocketOpcode::text, text); }
 void WebSocket::send(ByteView bytes) { core().send(WebSocketOpcode::binary, asText(bytes)); }
 
+void WebSocket::sendPrinted(void (*print)(std::ostream& out, const void* value), const void* value) {
+    std::ostringstream out;
+    out.imbue(std::locale::classic());
+    print(out, value);
+    send(out.view());
+}
+
 void WebSocket::send(std::string_view text, bool compress) {
     core().send(WebSocketOpcode::text, text, compress ? WebSocketCore::Compress::yes : WebSocketCore::Compress::no);
 }
@@ -131,7 +140,7 @@ void WebSocket::abort() {
 }
 
 ReadyState WebSocket::readyState() const {
-    if (!core_ || core_->isEnded()) return ReadyState::closed;
+    if (!core_ || core_->isEnded() || core_->isLineBroken()) return ReadyState::closed;
     return core_->isOpen() ? ReadyState::open : ReadyState::closing;
 }
 

@@ -16,9 +16,11 @@
 #include <charconv>
 #include <concepts>
 #include <exception>
+#include <iosfwd>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace postern {
 
@@ -48,6 +50,11 @@ enum class ReadyState { connecting = 0, open = 1, closing = 2, closed = 3 };
 
 template <typename T>
 concept Number = std::floating_point<T> || (std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>);
+
+/// A class whose objects can be written to a std::ostream, and that is neither text nor bytes by itself.
+template <typename T>
+concept Printable = std::is_class_v<T> && !std::convertible_to<const T&, std::string_view> && !std::convertible_to<const T&, ByteView> &&
+                    requires(std::ostream& out, const T& value) { out << value; };
 
 /// One end of a WebSocket (RFC 6455): a movable handle. A handler may keep it, or move it to another fiber or owner and
 /// return.
@@ -101,7 +108,8 @@ public:
     void send(const std::string& text) { send(std::string_view(text)); }
     /// Sends a binary message.
     void send(ByteView bytes);
-    /// With permessage-deflate: compressed however short it is, or not at all; without the word the options decide.
+    /// With permessage-deflate: compressed whatever the options say (but for eight bytes and less, which never get shorter), or
+    /// not at all; without the word the options decide.
     void send(std::string_view text, bool compress);
     void send(ByteView bytes, bool compress);
     /// Sends a number as text: 42, 2.5.
@@ -109,6 +117,11 @@ public:
     void send(T number) {
         char text[64];
         send(std::string_view(text, static_cast<size_t>(std::to_chars(text, text + sizeof text, number).ptr - text)));
+    }
+    /// Sends what `out << value` prints, as text.
+    template <Printable T>
+    void send(const T& value) {
+        sendPrinted([](std::ostream& out, const void* printed) { out << *static_cast<const T*>(printed); }, &value);
     }
     /// As send(), but where that would wait or throw, it returns false and sends nothing.
     [[nodiscard]] bool trySend(std::string_view text);
@@ -260,6 +273,8 @@ private:
         }
     }
     void setCallback(Callback::Kinds kinds, std::unique_ptr<Callback> callback);
+
+    void sendPrinted(void (*print)(std::ostream& out, const void* value), const void* value);
 
     explicit WebSocket(WebSocketCore* core);
     WebSocketCore& core();

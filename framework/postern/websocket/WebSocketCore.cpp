@@ -110,10 +110,15 @@ void WebSocketCore::answerPingLater() {
 
 // A pong answers the ping whose bytes it carries, and all before it; others are a sign of life and nothing else.
 void WebSocketCore::handlePong(std::string_view payload) {
+    if (heartbeats_ > 0 && payload == heartbeatMessage()) {
+        --heartbeats_;
+        return;
+    }
     if (!extra_) return;
     auto& pings = extra_->pings;
     const auto answered = std::find_if(pings.begin(), pings.end(), [&](const auto& ping) { return ping.payload == payload; });
     if (answered == pings.end()) return;
+    heartbeats_ = 0;
     const bool own = answered->own;
     extra_->lastAnswered = answered->number;
     pings.erase(pings.begin(), answered + 1);
@@ -244,9 +249,11 @@ Duration WebSocketCore::pingInterval() const {
     return extra_ && extra_->heartbeat ? extra_->heartbeat->interval : terms_->pingInterval;
 }
 
-void WebSocketCore::sendHeartbeat() {
-    sendPing(extra_ && extra_->heartbeat ? extra_->heartbeat->message : terms_->pingMessage, false);
+const std::string& WebSocketCore::heartbeatMessage() const {
+    return extra_ && extra_->heartbeat ? extra_->heartbeat->message : terms_->pingMessage;
 }
+
+void WebSocketCore::sendHeartbeat() { sendPing(heartbeatMessage(), false); }
 
 // The line may lead nowhere: some gateways answer 101 but pass nothing on. A client answers a ping.
 void WebSocketCore::demandSignOfLife(Duration within, std::string why) {
@@ -270,6 +277,7 @@ bool WebSocketCore::demandFailed() {
 }
 
 void WebSocketCore::beat() {
+    if (stream_->broken()) return;  // what arrived before can be received; then the end is told
     if (demandFailed()) return;
     const auto interval = pingInterval();
     if (interval == Duration::zero()) return armHeartbeat();
@@ -277,9 +285,10 @@ void WebSocketCore::beat() {
     // Bytes that wait in the kernel while the handler is busy are a sign of life too.
     const bool silent = now - stream_->lastReceived() >= interval + terms_->pingGrace;
     if (silent && (stream_->isReceiving() || !stream_->canReceive())) {
-        stream_->breakOff(ETIMEDOUT);
-        failed_ = true;
         extra().peerReason = "no sign of life";
+        stream_->breakOff(ETIMEDOUT);
+        if (ready_) return;
+        failed_ = true;
         return lineGone();
     }
     if (now >= lastPing_ + interval) {

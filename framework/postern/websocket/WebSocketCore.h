@@ -90,6 +90,8 @@ public:
 
     bool isOpen() const { return !closeSent_ && !isEnded(); }
     bool isEnded() const { return closeReceived_ || failed_ || !stream_; }
+    /// Nothing can be sent any more; what arrived before can be received.
+    bool isLineBroken() const { return stream_ && stream_->broken(); }
     bool wasClean() const { return closeSent_ && closeReceived_; }
     uint16_t closeCode() const { return peerCode_; }
     std::string_view closeReason() const { return extra_ ? std::string_view(extra_->peerReason) : std::string_view(); }
@@ -128,6 +130,8 @@ private:
     enum class Way { write, queue };
     void putFrame(const FrameHeader& header, std::string_view payload, Way way);
     void putMessage(WebSocketOpcode opcode, std::string_view payload, Compress compress, Way way);
+    void putCompressed(WebSocketOpcode opcode, std::string_view payload, Way way);
+    void putInFrames(const Fragment& first, std::string_view payload, Way way);
     void sendInFragments(Fragment fragment, std::string_view payload, Way way);
     void putMasked(FrameHeader header, std::string_view payload, Way way);
     bool compresses(std::string_view payload, Compress compress) const;
@@ -143,6 +147,7 @@ private:
     void beat();
     void armHeartbeat();
     Duration pingInterval() const;
+    const std::string& heartbeatMessage() const;
     void sendHeartbeat();
     bool demandFailed();
     void drainNow(How how);
@@ -223,6 +228,7 @@ private:
     unsigned waitingForWhole_ = 0;         // fibers that wait for a message however long it is
     unsigned waitingForPiece_ = 0;         // fibers that wait for any part of one
     unsigned writers_ = 0;                 // fibers that use stream_
+    unsigned heartbeats_ = 0;              // without an answer so far, before all of extra_->pings
     uint16_t peerCode_ = static_cast<uint16_t>(CloseCode::abnormal);
     const bool isClient_;
     bool pongFiberRuns_ = false;

@@ -112,17 +112,25 @@ bool WebSocketCore::compresses(std::string_view payload, Compress compress) cons
 // One message; the caller has seen to it that it is our turn.
 void WebSocketCore::putMessage(WebSocketOpcode opcode, std::string_view payload, Compress compress, Way way) {
     sentSinceBeat_ = true;
-    std::string packed;
-    Fragment fragment{opcode, compresses(payload, compress), false};
-    if (fragment.compressed) {
-        deflate_->compress(payload, PerMessageDeflate::Piece::last, packed);
-        if (packed.size() >= payload.size() && !deflate_->keepsContext()) fragment.compressed = false;
-        else payload = packed;
-    }
-    if (fragmentSize() == 0 || payload.size() <= fragmentSize())
-        return putFrame({true, fragment.compressed, opcode, {}, payload.size()}, payload, way);
+    if (compresses(payload, compress)) return putCompressed(opcode, payload, way);
+    putInFrames({opcode, false, false}, payload, way);
+}
 
-    sendInFragments(fragment, payload, way);
+void WebSocketCore::putCompressed(WebSocketOpcode opcode, std::string_view payload, Way way) {
+    try {
+        std::string packed;
+        deflate_->compress(payload, PerMessageDeflate::Piece::last, packed);
+        const bool pays = packed.size() < payload.size() || deflate_->keepsContext();
+        putInFrames({opcode, pays, false}, pays ? std::string_view(packed) : payload, way);
+    } catch (...) {
+        if (deflate_) deflate_->forget();  // the next message must not refer to what was never sent
+        throw;
+    }
+}
+
+void WebSocketCore::putInFrames(const Fragment& first, std::string_view payload, Way way) {
+    if (fragmentSize() != 0 && payload.size() > fragmentSize()) return sendInFragments(first, payload, way);
+    putFrame({true, first.compressed, first.opcode, {}, payload.size()}, payload, way);
 }
 
 void WebSocketCore::sendInFragments(Fragment fragment, std::string_view payload, Way way) {
@@ -235,6 +243,8 @@ void WebSocketCore::sendPing(std::string_view payload, bool own) {
         auto& pings = extra().pings;
         if (pings.size() == maxPingsRemembered) pings.erase(pings.begin());
         pings.push_back({std::string(payload), ++extra_->lastPinged, own});
+    } else {
+        ++heartbeats_;
     }
     queueControl(WebSocketOpcode::ping, payload);
     loop_.defer(*this);

@@ -64,13 +64,13 @@ void WebSocketCore::startEvents() {
 
 void WebSocketCore::runEvents() {
     teller_ = loop_.runningFiber();
-    const Fiber::Purpose purpose(
-        [](const void* core) {
-            const auto& request = static_cast<const WebSocketCore*>(core)->request_;
-            return "a callback of a WebSocket" + (request ? " to " + escapedForLog(request->requestUri()) : std::string());
-        },
-        this);
     try {
+        const Fiber::Purpose purpose(
+            [](const void* core) {
+                const auto& request = static_cast<const WebSocketCore*>(core)->request_;
+                return "a callback of a WebSocket" + (request ? " to " + escapedForLog(request->requestUri()) : std::string());
+            },
+            this);
         tellAll();
     } catch (const std::bad_alloc&) {
         abort();

@@ -9,6 +9,7 @@
 #include "support/Catch.h"
 #include "support/OwnTime.h"
 #include "support/Process.h"
+#include "support/SlowNames.h"
 #include "support/WebSocketClient.h"
 
 #include <netinet/in.h>
@@ -356,9 +357,12 @@ TEST_CASE("a client's request that could not be right is not sent", "[client]") 
     refused([](auto& options) { options.headers = {{"Sec-WebSocket-Key", "x"}}; });
     refused([](auto& options) { options.headers = {{"X", "a\r\nY: b"}}; });
     refused([](auto& options) { options.cookies = {{"a", "1\r\nY: b"}}; });
+    refused([](auto& options) { options.cookies = {{"a", "1; b=2"}}; });
     refused([](auto& options) { options.origin = "a\nb"; });
     refused([](auto& options) { options.socket.protocols = {"a b"}; });
     refused([](auto& options) { options.modifyRequest = [](ClientRequest& request) { request.host = "a\nb"; }; });
+    refused([](auto& options) { options.modifyRequest = [](ClientRequest& request) { request.key = "x\r\nInjected: yes"; }; });
+    refused([](auto& options) { options.modifyRequest = [](ClientRequest& request) { request.target = "/a b"; }; });
     runInOwnTime([] { CHECK_THROWS_AS(connectWebSocket("http://example.com/"), std::invalid_argument); });
 }
 
@@ -484,6 +488,31 @@ TEST_CASE("names are looked up, and all their addresses tried", "[client]") {
         CHECK(describe(socket.recv()) == "text hello");
         const std::string noName = std::string(64, 'a') + ".example";
         CHECK_THROWS_WITH(connectWebSocket("ws://" + noName + "/"), Catch::Matchers::Contains("no address for " + noName));
+    });
+}
+
+TEST_CASE("the time-out begins with the look-up of the name", "[client]") {
+    run([] {
+        const SlowNames names;
+        ClientOptions options;
+        options.timeout = 20ms;
+        CHECK_THROWS_AS(connectWebSocket("ws://slow.example/", options), TimedOut);
+        CHECK(names.begun() == 1);
+        CHECK(names.ended() == 0);
+    });
+}
+
+TEST_CASE("a connect that is cancelled does not wait for the look-up of its name", "[client]") {
+    run([] {
+        const SlowNames names;
+        bool cancelled = false;
+        {
+            FiberGroup connecting;
+            connecting.spawn([&] { cancelled = throws<Cancelled>([] { connectWebSocket("ws://slow.example/"); }); });
+            while (names.begun() == 0) yield();
+        }
+        CHECK(cancelled);
+        CHECK(names.ended() == 0);
     });
 }
 

@@ -4,6 +4,7 @@
 #include "postern/io/Pipe.h"
 #include "support/Catch.h"
 #include "support/OwnTime.h"
+#include "support/SlowNames.h"
 #include "support/WebSocketClient.h"
 
 #include <algorithm>
@@ -477,6 +478,17 @@ TEST_CASE("close() ends it in every state", "[client]") {
             CHECK(world.ends == std::vector<int>{3002});
         });
     }
+}
+
+TEST_CASE("close() does not wait for the look-up of a name", "[client]") {
+    run([] {
+        const SlowNames names;
+        ReconnectingWebSocket socket("ws://slow.example/");
+        while (names.begun() == 0) yield();
+        socket.close();
+        CHECK(socket.hasEnded());
+        CHECK(names.ended() == 0);
+    });
 }
 
 TEST_CASE("the destructor ends it in every state", "[client]") {

@@ -6,6 +6,7 @@
 #include "support/LeftoverCheck.h"
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -96,4 +97,100 @@ TEST_CASE("a blocking call goes to its end although its fiber is cancelled: it u
         group.wait();
         CHECK(finished);
     });
+}
+
+TEST_CASE("runBlockingUntil() gives back results and exceptions of another thread", "[fiber][threads]") {
+    run([] {
+        const auto here = std::this_thread::get_id();
+        const auto soon = Loop::current().in(20s);
+        CHECK(runBlockingUntil(soon, [] { return std::this_thread::get_id(); }) != here);
+        CHECK(*runBlockingUntil(soon, [] { return std::make_unique<std::string>("moved"); }) == "moved");
+        CHECK(runBlockingUntil(soon, [owned = std::make_unique<int>(7)] { return *owned; }) == 7);
+        std::atomic<bool> ran{false};
+        runBlockingUntil(Deadline::never(), [&] { ran = true; });
+        CHECK(ran);
+        CHECK_THROWS_WITH(runBlockingUntil(soon, []() -> int { throw std::runtime_error("from there"); }), "from there");
+    });
+}
+
+TEST_CASE("a call that is given up goes on to its end, and what it held and gave is dropped", "[fiber][threads]") {
+    const LeftoverCheck leftovers;
+    for (const bool byDeadline : {true, false}) {
+        CAPTURE(byDeadline);
+        auto held = std::make_shared<int>(1), given = std::make_shared<int>(2);
+        const std::weak_ptr<int> heldLater = held, givenLater = given;
+        std::promise<void> go;
+        std::atomic<bool> began{false}, finished{false};
+        run([&] {
+            FiberGroup group;
+            group.spawn([&, held = std::move(held), given = std::move(given)]() mutable {
+                const auto deadline = byDeadline ? Loop::current().in(20ms) : Deadline::never();
+                runBlockingUntil(deadline, [&, until = go.get_future().share(), held = std::move(held), given = std::move(given)]() mutable {
+                    began = true;
+                    until.wait_for(5s);
+                    finished = true;
+                    return std::move(given);
+                });
+            });
+            while (!began) yield();
+            if (byDeadline) {
+                CHECK_THROWS_AS(group.wait(), TimedOut);
+            } else {
+                group.cancel();
+                group.wait();
+            }
+            CHECK_FALSE(finished);
+            CHECK_FALSE(heldLater.expired());
+            go.set_value();
+        });
+        CHECK(finished);
+        CHECK(heldLater.expired());
+        CHECK(givenLater.expired());
+    }
+    CHECK(leftovers.find() == "");
+}
+
+TEST_CASE("a call that is given up while it waits in line is never begun", "[fiber][threads]") {
+    LoopOptions options;
+    options.blockingThreads = 1;
+    bool begun = false;
+    run(
+        [&] {
+            std::promise<void> go;
+            std::atomic<bool> busy{false};
+            FiberGroup group;
+            group.spawn([&] {
+                runBlocking([&] {
+                    busy = true;
+                    go.get_future().wait_for(5s);
+                });
+            });
+            while (!busy) yield();
+            CHECK_THROWS_AS(runBlockingUntil(Loop::current().in(20ms), [&] { begun = true; }), TimedOut);
+            go.set_value();
+            group.wait();
+            runBlocking([] {});  // all before it have had their turn
+        },
+        options);
+    CHECK_FALSE(begun);
+}
+
+TEST_CASE("a call that was given up wakes nobody when it ends", "[fiber][threads]") {
+    LoopOptions options;
+    options.blockingThreads = 1;
+    run(
+        [] {
+            auto& loop = Loop::current();
+            Fiber& self = *loop.runningFiber();
+            std::promise<void> go;
+            CHECK_THROWS_AS(runBlockingUntil(loop.in(20ms), [until = go.get_future().share()] { until.wait_for(5s); }), TimedOut);
+            FiberGroup group;
+            group.spawn([&] {
+                go.set_value();
+                runBlocking([] {});  // its turn is after that
+                loop.wake(self, Wake::cancelled);
+            });
+            CHECK(loop.park(Deadline::never()) == Wake::cancelled);
+        },
+        options);
 }

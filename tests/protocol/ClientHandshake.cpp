@@ -88,8 +88,6 @@ TEST_CASE("a client's request has what RFC 6455 asks for, and nothing it was not
 }
 
 TEST_CASE("nothing can be slipped into a client's request", "[protocol]") {
-    CHECK(isRefused([](auto& request) { request.target = "/\r\nX: y"; }));
-    CHECK(isRefused([](auto& request) { request.host = "a\r\nX: y"; }));
     CHECK(isRefused([](auto& request) { request.origin = "a\nb"; }));
     CHECK(isRefused([](auto& request) { request.protocols = {"a, b"}; }));
     CHECK(isRefused([](auto& request) { request.protocols = {""}; }));
@@ -102,6 +100,58 @@ TEST_CASE("nothing can be slipped into a client's request", "[protocol]") {
                             "Sec-WebSocket-Extensions", "Sec-WebSocket-Accept", "Content-Length", "Transfer-Encoding", "TE", "Expect"}) {
         CAPTURE(own);
         CHECK(isRefused([&](auto& request) { request.headers = {{own, "x"}}; }));
+    }
+}
+
+TEST_CASE("the target, host and key of a client's request are what a server reads as such", "[protocol]") {
+    struct Row {
+        std::string ClientRequest::*part;
+        std::string_view name;
+        std::vector<std::string> good, bad;
+    };
+    const Row rows[] = {
+        {&ClientRequest::target,
+         "the target",
+         {"/", "/chat?a=b&c", "/%20/~x", "//", "/a:b@c;d", "http://proxied.example/chat", "https://proxied.example/"},
+         {"", "chat", "*", "?a", "/a b", " /", "/ ", "/a\tb", "/\r\nX: y", "/a\nb", "/a\rb", "/\0"s, "/\x7f", "/\xc3\xa4", "/a#b", "/ HTTP/1.1\r\nX: y"}},
+        {&ClientRequest::host,
+         "the host",
+         {"a.example", "a.example:8080", "127.0.0.1", "[::1]", "[2001:db8::1]:443", "localhost"},
+         {"", ":80", "a b", "a.example ", "a\r\nX: y", "a\nb", "a\0"s, "a/b", "user@a.example", "a:99999", "a:b", "::1", "[::1", "a,b"}},
+        {&ClientRequest::key,
+         "the key",
+         {"AAAAAAAAAAAAAAAAAAAAAA==", "AQIDBAUGBwgJCgsMDQ4PEC==", "+/+/+/+/+/+/+/+/+/+/+w=="},
+         {"", "x\r\nInjected: yes", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ== ", "dGhlIHNhbXBsZSBub25jZQ==\r\nX: y",
+          "dGhlIHNhbXBsZSBub25j\r\n==", "dGhlIHNhbXBsZSBub25jZWQ=", "dGhlIHNhbXBsZSBub25jZQA="}},
+    };
+    for (const auto& [part, name, good, bad] : rows) {
+        for (const auto& text : good) {
+            CAPTURE(name, text);
+            auto request = sample();
+            request.*part = text;
+            CHECK(writeClientRequest(request).find(text) != std::string::npos);
+        }
+        for (const auto& text : bad) {
+            CAPTURE(name, text);
+            auto request = sample();
+            request.*part = text;
+            CHECK_THROWS_AS(writeClientRequest(request), std::invalid_argument);
+            CHECK_THROWS_WITH(writeClientRequest(request), Catch::Matchers::StartsWith(std::string(name) + " of a request"));
+        }
+    }
+}
+
+TEST_CASE("cookies become one field, and nothing that would become more of them", "[protocol]") {
+    CHECK(writeCookieField({}) == "");
+    CHECK(writeCookieField({{"a", "1"}}) == "a=1");
+    CHECK(writeCookieField({{"a", "1"}, {"b", ""}, {"__Host-c", "x=y"}, {"d", "\"q, \xc3\xa4 r\""}}) == "a=1; b=; __Host-c=x=y; d=\"q, \xc3\xa4 r\"");
+    const Header bad[] = {
+        {"", "1"}, {"a b", "1"}, {"a;b", "1"}, {"a=b", "1"}, {"a\r\nX", "1"}, {"a,b", "1"}, {"a\0"s, "1"}, {"\xc3\xa4", "1"},
+        {"a", "1;2"}, {"a", "1; b=2"}, {"a", ";"}, {"a", "1\r\nX: y"}, {"a", "1\n"}, {"a", "\r"}, {"a", "\0"s}, {"a", "\x7f"}, {"a", " 1"}, {"a", "1 "},
+    };
+    for (const auto& cookie : bad) {
+        CAPTURE(cookie.name, cookie.value);
+        CHECK_THROWS_AS(writeCookieField({{"good", "1"}, cookie}), std::invalid_argument);
     }
 }
 

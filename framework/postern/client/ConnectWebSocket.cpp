@@ -34,16 +34,14 @@ ClientRequest makeRequest(const WebSocketUrl& url, const ClientOptions& options)
     request.protocols = options.socket.protocols;
     request.deflate = options.socket.deflate;
     request.headers = options.headers;
-    std::string cookies;
-    for (const auto& [name, value] : options.cookies) cookies += (cookies.empty() ? "" : "; ") + name + "=" + value;
-    if (!cookies.empty()) request.headers.push_back({"Cookie", cookies});
+    if (!options.cookies.empty()) request.headers.push_back({"Cookie", writeCookieField(options.cookies)});
     if (options.modifyRequest) options.modifyRequest(request);
     return request;
 }
 
 // The addresses of a name, one after the other; each gets a fair part of the time that is left.
 std::unique_ptr<ByteStream> connectTcp(const WebSocketUrl& url, Deadline deadline) {
-    const auto addresses = resolve(url.host);
+    const auto addresses = resolve(url.host, deadline);
     auto& loop = Loop::current();
     for (size_t i = 0; i < addresses.size(); ++i) {
         const bool last = i + 1 == addresses.size();
@@ -66,6 +64,17 @@ std::unique_ptr<ByteStream> connectStream(const WebSocketUrl& url, const ClientO
     return url.secure ? TlsStream::connect(std::move(stream), url.host, options.tls, deadline) : std::move(stream);
 }
 
+// A server of TLS 1.3 judges the client's certificate when the client's handshake is done.
+bool receiveMore(ByteStream& stream, Deadline deadline) {
+    try {
+        return stream.receive(deadline);
+    } catch (const Disconnected&) {
+        const auto* tls = dynamic_cast<const TlsStream*>(&stream);
+        if (tls && !tls->complaint().empty()) throw TlsError("the server ended TLS: " + tls->complaint());
+        throw;
+    }
+}
+
 // One answer's head, which is consumed; empty when the line ended before it was complete.
 std::string readHead(ByteStream& stream, size_t limit, Deadline deadline) {
     HeadLimits limits;
@@ -80,7 +89,7 @@ std::string readHead(ByteStream& stream, size_t limit, Deadline deadline) {
             stream.consume(*size);
             return head;
         }
-        if (!stream.receive(deadline)) return {};
+        if (!receiveMore(stream, deadline)) return {};
     }
 }
 

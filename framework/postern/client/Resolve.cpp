@@ -17,7 +17,7 @@ bool isNumeric(const std::string& host) {
     return ::inet_pton(AF_INET, host.c_str(), address) == 1 || ::inet_pton(AF_INET6, host.c_str(), address) == 1;
 }
 
-std::vector<std::string> lookUp(const std::string& host) {
+std::vector<std::string> askSystem(const std::string& host) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_ADDRCONFIG;
@@ -36,9 +36,10 @@ std::vector<std::string> lookUp(const std::string& host) {
 
 }
 
-std::vector<std::string> resolve(const std::string& host) {
+std::vector<std::string> resolve(const std::string& host, Deadline deadline) {
     if (isNumeric(host)) return {host};
-    return runBlocking([&] { return lookUp(host); });
+    const auto& other = Loop::current().local<NameLookUp>().function;
+    return runBlockingUntil(deadline, [host, lookUp = other ? other : askSystem] { return lookUp(host); });
 }
 
 }

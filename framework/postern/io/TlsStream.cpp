@@ -196,7 +196,7 @@ std::unique_ptr<ByteStream> TlsStream::accept(std::unique_ptr<ByteStream> wire, 
 
 std::unique_ptr<ByteStream> TlsStream::connect(std::unique_ptr<ByteStream> wire, const std::string& host,
                                                const TlsClientOptions& options, Deadline deadline) {
-    const auto context = runBlocking([&] { return std::make_unique<TlsClientContext>(options); });
+    const auto context = runBlockingUntil(deadline, [options] { return std::make_unique<TlsClientContext>(options); });
     return connect(std::move(wire), host, *context, deadline);
 }
 
@@ -347,7 +347,8 @@ size_t TlsStream::decrypt(std::span<char> room) {
             peerFinished_ = true;
         } else {
             failure_ = EPROTO;
-            loop().log(LogLevel::info, "cut a TLS connection: " + takeTlsComplaint());
+            verdict_ = takeTlsComplaint();
+            loop().log(LogLevel::info, "cut a TLS connection: " + verdict_);
         }
     }
     return total;

@@ -45,6 +45,10 @@ public:
     /// Of a client, once his handshake is done, if the context asks for certificates; otherwise none.
     const std::shared_ptr<const TlsPeer>& peer() const { return peer_; }
 
+    /// What was against the handshake or broke the stream after it, in the words of whoever of the two complained. Servers of
+    /// TLS 1.3 judge a client's certificate when his handshake is done. Empty: nothing of TLS.
+    const std::string& complaint() const { return verdict_; }
+
     /// Also of the wire, which is where a peer that takes nothing is noticed.
     void setLimits(const StreamLimits& limits) override;
     void flush(Deadline deadline = Deadline::never()) override;
@@ -92,7 +96,7 @@ private:
     Operation* sending_ = nullptr;
     Timer deadline_;                // of a server's handshake
     std::string peerName_;
-    std::string verdict_;           // on a certificate that was refused
+    std::string verdict_;           // on a certificate that was refused, or what broke the stream
     size_t recordLeft_ = 0;         // of the record that OpenSSL reads
     size_t dropped_ = 0;
     int failure_ = 0;               // errno for the next receive

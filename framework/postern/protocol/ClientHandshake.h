@@ -28,8 +28,12 @@ struct ClientRequest {
     std::vector<Header> headers;            ///< more of them
 };
 
-/// The whole head. Throws std::invalid_argument for a field that is malformed or belongs to the handshake.
+/// The whole head. Throws std::invalid_argument for whatever a server could read in another way than it is meant, and for
+/// a header field that belongs to the handshake.
 std::string writeClientRequest(const ClientRequest& request);
+
+/// The value of a Cookie field (RFC 6265 §4.2), empty for no cookies. Throws std::invalid_argument.
+std::string writeCookieField(const std::vector<Header>& cookies);
 
 /// The answer is a 101, and keeps to what was asked.
 struct ClientAgreement {

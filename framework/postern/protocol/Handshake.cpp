@@ -11,13 +11,6 @@ namespace {
 
 Violation bad(const char* reason) { return {400, reason}; }
 
-// 16 bytes in base64. The two pad bits may be anything: RFC 6455 §4.1 has an example in which they are not zero.
-bool isValidKey(std::string_view key) {
-    if (key.size() != 24 || !key.ends_with("==")) return false;
-    const auto digits = key.substr(0, 22);
-    return std::all_of(digits.begin(), digits.end(), [](char c) { return isAlpha(c) || isDigit(c) || c == '+' || c == '/'; });
-}
-
 }
 
 std::variant<NotRequested, Violation, WebSocketRequest> readWebSocketRequest(const RequestHead& head) {
@@ -46,6 +39,13 @@ std::variant<NotRequested, Violation, WebSocketRequest> readWebSocketRequest(con
         if (equalsIgnoringCase(field.name, "Sec-WebSocket-Extensions")) extensions.push_back(field.value);
     if (!isExtensionList(extensions)) return bad("malformed Sec-WebSocket-Extensions");
     return request;
+}
+
+// The two pad bits may be anything: RFC 6455 §4.1 has an example in which they are not zero.
+bool isValidKey(std::string_view key) {
+    if (key.size() != 24 || !key.ends_with("==")) return false;
+    const auto digits = key.substr(0, 22);
+    return std::all_of(digits.begin(), digits.end(), [](char c) { return isAlpha(c) || isDigit(c) || c == '+' || c == '/'; });
 }
 
 std::string acceptKey(std::string_view key) {

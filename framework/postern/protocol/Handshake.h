@@ -24,6 +24,9 @@ struct WebSocketRequest {
 /// and breaks a rule (method, key, version, a body) gets a Violation; status 426 wants `Sec-WebSocket-Version: 13`.
 std::variant<NotRequested, Violation, WebSocketRequest> readWebSocketRequest(const RequestHead& head);
 
+/// Is it base64 of 16 bytes, as a Sec-WebSocket-Key must be?
+bool isValidKey(std::string_view key);
+
 /// Sec-WebSocket-Accept for a key.
 std::string acceptKey(std::string_view key);
 

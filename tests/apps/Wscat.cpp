@@ -204,7 +204,7 @@ TEST_CASE("wscat explains answers that are no WebSocket", "[apps]") {
 }
 
 TEST_CASE("wscat does not let a server steer the terminal", "[apps]") {
-    TestServer server([](Cgi& cgi) { cgi.acceptWebsocket().close(1000, "a\x1b[2Jb\xc2\x9b" "2Jc\xc2\x9d" "0;d\xc2\xa0\xc3\xa4"); });
+    TestServer server([](Cgi& cgi) { cgi.acceptWebsocket().close(4000, "a\x1b[2Jb\xc2\x9b" "2Jc\xc2\x9d" "0;d\xc2\xa0\xc3\xa4"); });
     const auto result = wscat({urlOf(server)});
     CHECK(contains(result.errors, "a\\x1b[2Jb\\xc2\\x9b2Jc\\xc2\\x9d0;d\xc2\xa0\xc3\xa4"));
     CHECK_FALSE(contains(result.errors, "\xc2\x9b"));

@@ -73,7 +73,8 @@ EXTRA =
 COMMON = -std=c++20 -pthread -fPIE $(WARNINGS) $(WERROR) $(REPRODUCIBLE) -DPOSTERN_VERSION='"$(VERSION)"' \
 	-I$(S)framework $(EXTRA) $(DEPENDENCY_CFLAGS) $(CPPFLAGS)
 FORTIFY = $(if $(filter -O0,$(CXXFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
-# What is only for tests, after all others: sanitized tests spend more time in the compiler than they run.
+# What is only for tests, after all others: sanitized tests spend more time in the compiler than they run. The library has
+# both sanitizers, and its objects come first where programs are linked, so that inline functions are taken from there.
 LAST =
 SANITIZED := -O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS
 LINK = -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(LDFLAGS)
@@ -92,7 +93,7 @@ ordinary.flags = $(HARDENING) $(FORTIFY) $(CXXFLAGS)
 address.dir := $(B)/address
 address.cxx = $(CXX)
 address.flags = $(SANITIZED) -fsanitize=address,undefined
-address.last := -O0
+address.last := -O0 -fno-sanitize=undefined
 
 thread.dir := $(B)/thread
 thread.cxx = $(CXX)
@@ -165,7 +166,7 @@ $(APPS:%=$($1.dir)/bin/%): $($1.dir)/bin/%: $($1.dir)/obj/apps/%.o $($1.dir)/lib
 	$$(call link,$1)
 $($1.dir)/bin/testee: $($1.dir)/obj/tests/conformance/testee.o $($1.dir)/lib/libpostern.a
 	$$(call link,$1)
-$($1.dir)/tests: $(call objects,$1,$2 $(SUPPORT)) $($1.dir)/lib/libpostern.a $($1.dir)/cases
+$($1.dir)/tests: $(call objects,$1,$(LIBRARY)) $(call objects,$1,$2 $(SUPPORT)) $($1.dir)/library $($1.dir)/cases
 	$$(call link,$1,$$(CATCH_LIBS))
 
 -include $(wildcard $(addprefix $($1.dir)/obj/,apps/*.d framework/postern/*/*.d tests/*/*.d tests/fuzz/replay/*.d tests/support/peers/*.d tests/interop/peers/*.d))

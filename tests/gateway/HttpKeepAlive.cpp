@@ -5,6 +5,10 @@
 
 #include <random>
 
+#include "postern/fiber/Run.h"
+#include "postern/gateway/HttpGateway.h"
+#include "postern/io/Pipe.h"
+
 using namespace postern;
 
 namespace {
@@ -219,4 +223,32 @@ TEST_CASE("any mix of requests, cut anywhere, gives each its own reply in order"
             CHECK((replies[i].body == expected[i]));
         }
     }
+}
+
+TEST_CASE("a client that has sent thousands of requests does not keep others waiting until they are done", "[gateway]") {
+    std::string flood;
+    for (int i = 0; i < 2000; ++i) flood += "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    run([&] {
+        int answered = 0, before = -1;
+        const ExchangeHandler handler = [&](Exchange& exchange) {
+            if (exchange.head().path == "/other") before = answered;
+            else ++answered;
+            ReplyHead head;
+            head.contentLength = 0;
+            exchange.sendHead(head);
+            exchange.finish();
+        };
+        const HttpSettings settings;
+        HttpGateway gateway(Loop::current(), -1, settings, handler);
+        auto [busy, flooder] = Pipe::make(Loop::current(), 1 << 20);
+        auto [calm, other] = Pipe::make(Loop::current());
+        gateway.serve(std::move(busy), {}, 80);
+        gateway.serve(std::move(calm), {}, 80);
+        flooder->write(flood);
+        other->write("GET /other HTTP/1.1\r\nHost: h\r\n\r\n");
+        for (int i = 0; i < 100; ++i) yield();
+        CHECK(answered == 2000);
+        CHECK(before >= 0);
+        CHECK(before <= 3 * 64);
+    });
 }

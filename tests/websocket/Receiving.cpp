@@ -511,3 +511,42 @@ TEST_CASE("who only asks whether there is a message is told of pings, and hears 
         CHECK(told == 40);
     });
 }
+
+TEST_CASE("a peer that has sent thousands of messages does not keep others waiting until they are done", "[websocket]") {
+    const std::string flood = [] {
+        std::string bytes;
+        for (int i = 0; i < 2000; ++i) bytes += ClientBytes{1, "x"}.bytes();
+        return bytes;
+    }();
+    for (const bool byEvents : {false, true}) {
+        CAPTURE(byEvents);
+        run([&] {
+            auto [busy, flooder] = Pipe::make(Loop::current(), 1 << 20);
+            auto [calm, other] = Pipe::make(Loop::current());
+            auto first = WebSocket::overStream(std::move(busy), {}), second = WebSocket::overStream(std::move(calm), {});
+            int taken = 0, before = -1;
+            FiberGroup group;
+            if (byEvents) {
+                first.onmessage([&](std::string_view) { ++taken; });
+                second.onmessage([&](std::string_view) { before = taken; });
+            } else {
+                group.spawn([&] {
+                    while (first.recv()) ++taken;
+                });
+                group.spawn([&] {
+                    second.recv();
+                    before = taken;
+                });
+            }
+            yield();
+            flooder->write(flood);
+            other->write(ClientBytes{1, "one"}.bytes());
+            for (int i = 0; i < 100; ++i) yield();
+            CHECK(taken == 2000);
+            CHECK(before >= 0);
+            CHECK(before <= 3 * 64);
+            first.abort();
+            second.abort();
+        });
+    }
+}

@@ -185,15 +185,25 @@ void HttpConnection::serve() {
 }
 
 HttpConnection::HeadResult HttpConnection::serveAll() {
+    constexpr unsigned share = 64;  // requests of a client that has sent more, before others have their turn
     auto next = HeadResult::complete;
-    while (next == HeadResult::complete) {
+    for (unsigned served = 1; next == HeadResult::complete; ++served) {
         serveOne();
         if (!stream_) break;
         gateway_.heads_.giveBack(std::move(head_));
+        if (served % share == 0) letOthersGo();
         if (closeAfter_ || stream_->broken()) break;
         next = readHead();
     }
     return next;
+}
+
+void HttpConnection::letOthersGo() {
+    try {
+        yield();
+    } catch (const Cancelled&) {
+        stream_->breakOff(ECONNABORTED);
+    }
 }
 
 void HttpConnection::serveOne() {

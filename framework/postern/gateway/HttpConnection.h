@@ -36,6 +36,7 @@ private:
     void serve();
     HeadResult serveAll();
     void serveOne();
+    void letOthersGo();
     void end();
     void deadlinePassed();
     void drainNow(How how);

@@ -166,6 +166,8 @@ private:
     void call(Callback::Kinds kind, const WebSocketEvent& event = {});
     void callbackFailed(const std::exception& error);
     void noteControl(Callback::Kinds kind, std::string_view payload);
+    /// Has this socket had its share, so that others come first now?
+    bool hadItsShare() { return takenInARow_ >= share && std::exchange(takenInARow_, uint8_t{0}) > 0; }
     bool hasControls() const { return extra_ && extra_->controls; }
     bool areControlsFull() const { return hasControls() && extra_->controls->size() >= maxControls; }
 
@@ -192,6 +194,7 @@ private:
         std::string payload;
     };
     static constexpr size_t maxControls = 16;  // more of them wait in the kernel
+    static constexpr uint8_t share = 64;       // messages of a socket that has more, before others have their turn
 
     // What most sockets do not need, or not most of the time.
     struct Extra {
@@ -247,6 +250,7 @@ private:
     bool openDue_ = false;
     bool errorFails_ = false;              // what onerror throws is not told to it again
     bool closeTold_ = false;
+    uint8_t takenInARow_ = 0;              // messages, without a wait between them
 };
 
 }

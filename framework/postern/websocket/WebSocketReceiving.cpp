@@ -148,9 +148,11 @@ bool WebSocketCore::waitForMessage(Deadline deadline) {
     const Count waiting(waitingForWhole_);
     for (;;) {
         if (tells_) tellWaiting();
+        if (ready_ && hadItsShare()) yield();
         if (ready_ || isEnded()) return true;
         pump();
         if (ready_ || isEnded() || hasControls()) continue;
+        takenInARow_ = 0;
         const auto wake = changed_.wait(deadline);
         if (wake == Wake::timedOut && !ready_ && !isEnded()) return false;
         if (wake == Wake::cancelled) {
@@ -174,6 +176,7 @@ Message WebSocketCore::recv(Deadline deadline) {
 
 Message WebSocketCore::takeReady() {
     const Incoming incoming = *std::exchange(ready_, std::nullopt);
+    ++takenInARow_;
     loop_.defer(*this);  // what comes behind it is heard though nobody calls recv() again
     if (incoming.assembled) return Message(incoming.opcode, assembler_.takeMessage());
     return Message(incoming.opcode, {incoming.payload.data(), incoming.payload.size()}, *this);

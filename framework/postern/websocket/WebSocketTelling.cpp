@@ -74,6 +74,8 @@ void WebSocketCore::runEvents() {
         tellAll();
     } catch (const std::bad_alloc&) {
         abort();
+    } catch (const Cancelled&) {
+        // The loop ends, and with it the line.
     }
     teller_ = nullptr;
     telling_ = false;
@@ -86,8 +88,8 @@ void WebSocketCore::tellAll() {
         if (openDue_ || hasControls()) {
             tellWaiting();
         } else if (ready_ && tellsMessages()) {
-            const Message message = takeReady();
-            tellMessage(message);
+            tellMessage(takeReady());
+            if (hadItsShare()) yield();
         } else if (isEnded()) {
             tellEnd();
             break;

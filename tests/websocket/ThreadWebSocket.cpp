@@ -218,6 +218,25 @@ TEST_CASE("a slow thread holds the peer up: no more is on the way than the limit
     CHECK(taken == messages * size);
 }
 
+TEST_CASE("a message that waits for its thread when the loop ends is not lost", "[websocket][threads]") {
+    std::promise<void> begin;
+    size_t taken = 0;
+    Threads threads;
+    run([&] {
+        auto [here, there] = socketPair(clientsEnd());
+        threads.start([remote = ThreadWebSocket(std::move(here), {1000, 1000}), &taken, go = begin.get_future()]() mutable {
+            go.wait();
+            while (const auto message = remote.recv()) ++taken;
+        });
+        for (int i = 0; i < 2; ++i) there.send(std::string(1000, 'x'));
+        there.close();
+        CHECK(there.wasClean());
+    });
+    begin.set_value();
+    threads.join();
+    CHECK(taken == 2);
+}
+
 TEST_CASE("one thread receives while others send: nothing is lost, mixed or out of each one's order", "[websocket][threads]") {
     constexpr int senders = 3, each = 300;
     Threads threads;

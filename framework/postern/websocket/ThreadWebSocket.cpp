@@ -132,22 +132,20 @@ private:
         dropWhenLast();
     }
 
-    // Waits while the thread has enough; nobody receives meanwhile, and so the peer waits too.
+    // Waits while the thread has enough; nobody receives meanwhile, and so the peer waits too. When the loop ends, the thread
+    // gets it all the same.
     void pass(const Message& message) {
         const auto size = message.data().size();
-        for (;;) {
-            {
-                const std::lock_guard lock(mutex_);
-                if (closing_) return;
-                if (incomingBytes_ == 0 || incomingBytes_ + size <= limits_.incomingBytes) {
-                    incoming_.emplace_back(message.opcode, message.toString());
-                    incomingBytes_ += size;
-                    changed_.notify_all();
-                    return;
-                }
-                waitsForRoom_ = true;
+        for (auto wake = Wake::ready;; wake = room_.wait()) {
+            const std::lock_guard lock(mutex_);
+            if (closing_) return;
+            if (wake == Wake::cancelled || incomingBytes_ == 0 || incomingBytes_ + size <= limits_.incomingBytes) {
+                incoming_.emplace_back(message.opcode, message.toString());
+                incomingBytes_ += size;
+                changed_.notify_all();
+                return;
             }
-            throwUnlessReady(room_.wait());
+            waitsForRoom_ = true;
         }
     }
 

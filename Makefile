@@ -208,6 +208,8 @@ BENCH_PEERS := $(patsubst %,$(B)/bin/bench/%,fcgiloop beastecho beasthello httpl
 $(filter-out $(BENCH_PEERS),$(BENCH_PROGRAMS)): $(B)/bin/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libpostern.a
 	$(call link,ordinary)
 
+$(B)/bin/bench/uringfloor: private LINK_LIBS += -luring
+
 # With nothing of ours, with libfcgi's own half for the operating system, and with the header that the uWSGI at hand prints.
 $(B)/obj/tests/bench/httplibhello.o: private LAST = $(shell pkg-config --cflags cpp-httplib 2> /dev/null)
 $(B)/obj/tests/bench/websocketppecho.o: private LAST = -std=c++17

@@ -60,7 +60,7 @@ def http(rounds, seconds):
 
 
 def websocket(rounds, seconds):
-    for connections, subjects in ((WEBSOCKET_CONNECTIONS, known.websocket()), (1000, known.styles())):
+    for connections, subjects in ((WEBSOCKET_CONNECTIONS, known.websocket()), (1000, {**known.styles(), **known.io_uring()})):
         title = f'WebSocket echo of 20 bytes, {connections} connections'
         cost, _ = compare(f'websocket-{connections}', title, subjects, connections, rounds, seconds)
         check_ratios(title, cost, 1.03)

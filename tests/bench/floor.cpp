@@ -3,8 +3,7 @@
 // checked or allowed to fail. All requests of a connection are as long as its first one; messages are up to 1 MiB. Workers are
 // threads, each with a listening socket and an epoll of its own.
 
-#include "bench/Net.h"
-#include "postern/protocol/Handshake.h"
+#include "bench/Floor.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -34,26 +33,6 @@ std::string repeatedReply() {
 
 void send(int fd, const char* data, size_t size) {
     if (::send(fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) std::perror("send");
-}
-
-size_t bigEndian(const char* bytes, size_t count) {
-    size_t value = 0;
-    for (size_t i = 0; i < count; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-    return value;
-}
-
-// `to` is `from` or some bytes before it.
-void unmask(char* to, const char* from, size_t size, const char* mask) {
-    typedef uint64_t Block __attribute__((vector_size(16)));
-    Block key, block;
-    for (size_t i = 0; i < sizeof key; i += 4) std::memcpy(reinterpret_cast<char*>(&key) + i, mask, 4);
-    size_t i = 0;
-    for (; i + sizeof block <= size; i += sizeof block) {
-        std::memcpy(&block, from + i, sizeof block);
-        block ^= key;
-        std::memcpy(to + i, &block, sizeof block);
-    }
-    for (; i < size; ++i) to[i] = static_cast<char>(from[i] ^ mask[i % 4]);
 }
 
 struct Line {
@@ -110,34 +89,14 @@ private:
 
     void shakeHands(int fd, Line& line, std::string_view request) {
         line.isOpen = true;
-        constexpr std::string_view name = "Sec-WebSocket-Key: ";
-        const auto key = request.substr(request.find(name) + name.size(), 24);
-        const auto answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            "Sec-WebSocket-Accept: " + postern::acceptKey(key) + "\r\n\r\n";
+        const auto answer = switchingProtocols(request);
         send(fd, answer.data(), answer.size());
     }
 
-    // Whole masked frames become frames without a mask, in place: a header shrinks by 4 bytes. The first one moves up to its
-    // payload, the others move down.
     void echo(int fd, Line& line, size_t size) {
-        constexpr size_t start = 4;
-        char* const bytes = line.bytes.get();
-        size_t in = 0, out = start;
-        while (in + 2 <= size) {
-            const size_t word = bytes[in + 1] & 0x7f, lengthBytes = word < 126 ? 0 : word == 126 ? 2 : 8, header = 2 + lengthBytes;
-            if (in + header + 4 > size) break;
-            const auto length = lengthBytes == 0 ? word : bigEndian(bytes + in + 2, lengthBytes);
-            if (in + header + 4 + length > size) break;
-            char mask[4];
-            std::memcpy(mask, bytes + in + header, 4);
-            std::memmove(bytes + out, bytes + in, header);
-            bytes[out + 1] = static_cast<char>(word);
-            unmask(bytes + out + header, bytes + in + header + 4, length, mask);
-            in += header + 4 + length;
-            out += header + length;
-        }
+        const auto [in, outEnd] = echoFrames(line.bytes.get(), size);
         line.in = in, line.inEnd = size;
-        line.out = start, line.outEnd = out;
+        line.out = Echoed::start, line.outEnd = outEnd;
         flush(fd, line);
     }
 
@@ -163,19 +122,6 @@ private:
     std::vector<Line> lines_;
 };
 
-// Returns the port. Port 0 takes any.
-uint16_t listenOn(uint16_t port, int& listener) {
-    listener = checked(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), "socket");
-    const int on = 1;
-    checked(::setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), "setsockopt");
-    auto address = loopback(port);
-    socklen_t size = sizeof address;
-    checked(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), "bind");
-    checked(::listen(listener, 4096), "listen");
-    checked(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-    return ntohs(address.sin_port);
-}
-
 }
 
 int main(int count, char** arguments) {
@@ -183,9 +129,8 @@ int main(int count, char** arguments) {
     std::vector<int> listeners(count > 2 ? std::stoul(arguments[2]) : 1);
     raiseDescriptorLimit();
     uint16_t port = 0;
-    for (int& listener : listeners) port = listenOn(port, listener);
-    std::printf("http://127.0.0.1:%u\n", port);
-    std::fflush(stdout);
+    for (int& listener : listeners) port = listenOn(port, SOCK_NONBLOCK, listener);
+    sayWhere(port);
     for (size_t i = 1; i < listeners.size(); ++i)
         std::thread([websocket, listener = listeners[i]] { Worker(websocket, listener).run(); }).detach();
     Worker(websocket, listeners.front()).run();

@@ -10,7 +10,7 @@ from programs import BIN, CORES, unpacked
 from subjects import NODE
 
 DEBIAN = {'libwebsocketpp-dev': 'websocketpp', 'libwebsockets-dev': 'libwebsockets',
-          'libcpp-httplib-dev': 'cpp-httplib', 'libfcgi-dev': 'libfcgi', 'libc6': 'glibc'}
+          'libcpp-httplib-dev': 'cpp-httplib', 'liburing-dev': 'liburing', 'libfcgi-dev': 'libfcgi', 'libc6': 'glibc'}
 
 
 def said(*command):

@@ -1,11 +1,13 @@
 """Who is compared: the servers of each kind, by the names that the report has."""
 
 import contextlib
+import functools
 import os
 import shutil
+import subprocess
 
 from nginx import NginxHello
-from programs import HERE, Server
+from programs import BIN, HERE, Server
 
 NODE = shutil.which('node') or 'node'
 HTTP_CONNECTIONS, WEBSOCKET_CONNECTIONS = 64, 100
@@ -47,8 +49,20 @@ def styles(*options):
     })
 
 
+@functools.cache
+def io_uring():
+    """The floor on io_uring. Where the kernel does not allow that, it is left out, and a line says so."""
+    subjects = chosen({'floor io_uring': Subject('echo', ['bench/uringfloor'])})
+    for name, subject in subjects.items():
+        tried = subprocess.run([os.path.join(BIN, *subject.command), 'check'], stderr=subprocess.PIPE, text=True)
+        if tried.returncode != 0:
+            print(f'\n{name} is left out: {tried.stderr.strip()}')
+            return {}
+    return subjects
+
+
 def websocket():
-    return {**styles(), **chosen({
+    return {**styles(), **io_uring(), **chosen({
         'Beast': Subject('echo', ['bench/beastecho', 'off']),
         'websocketpp': Subject('echo', ['bench/websocketppecho']),
         'libwebsockets': Subject('echo', ['bench/lwsecho']),

@@ -25,7 +25,7 @@ constexpr int hexValue(char c) {
 
 constexpr bool equalsIgnoringCase(std::string_view a, std::string_view b) {
     return a.size() == b.size() &&
-           std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return toLower(x) == toLower(y); });
+           std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return x == y || toLower(x) == toLower(y); });
 }
 
 /// RFC 9110 §5.6.2 tchar.
@@ -39,9 +39,10 @@ constexpr bool isToken(std::string_view text) {
 
 /// Without leading and trailing spaces and tabs (RFC 9110 §5.6.3 OWS).
 constexpr std::string_view trim(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+    const auto isSpace = [](char c) { return c == ' ' || c == '\t'; };
+    while (!text.empty() && isSpace(text.front())) text.remove_prefix(1);
+    while (!text.empty() && isSpace(text.back())) text.remove_suffix(1);
+    return text;
 }
 
 /// Digits only: no sign, no space, no overflow.

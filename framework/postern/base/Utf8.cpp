@@ -72,6 +72,8 @@ bool Utf8Validator::feed(std::string_view piece) {
 }
 
 bool isValidUtf8(std::string_view text) {
+    text.remove_prefix(asciiPrefix(text));
+    if (text.empty()) return true;
     Utf8Validator validator;
     return validator.feed(text) && validator.complete();
 }

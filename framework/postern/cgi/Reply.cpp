@@ -4,14 +4,15 @@
 #include "postern/protocol/ContentCoding.h"
 #include "postern/protocol/HttpHead.h"
 
+#include <array>
 #include <stdexcept>
-#include <vector>
 
 namespace postern {
 
 namespace {
 
 constexpr size_t worthCompressing = 860;  // below that a reply fits one packet anyway
+constexpr std::string_view typeStart = "Content-Type: ", lineEnd = "\r\n";
 
 // These belong to the connection, or are set by calls of their own.
 bool isGatewayField(std::string_view name) {
@@ -25,27 +26,32 @@ bool isGatewayField(std::string_view name) {
 // Memory of replies that are sent, so that the next one allocates nothing for its fields.
 class SpareText {
 public:
-    std::string take() {
-        if (texts_.empty()) return {};
-        auto text = std::move(texts_.back());
-        texts_.pop_back();
-        text.clear();
-        return text;
-    }
+    static bool hasMemory(const std::string& text) { return text.capacity() >= 16; }
+    std::string take() { return count_ > 0 ? std::move(texts_[--count_]) : std::string(); }
     void giveBack(std::string&& text) noexcept {
-        if (text.capacity() < worthKeeping || text.capacity() > largest || texts_.size() == texts_.capacity()) return;
-        texts_.push_back(std::move(text));
+        if (!hasMemory(text) || text.capacity() > largest || count_ == texts_.size()) return;
+        text.clear();
+        texts_[count_++] = std::move(text);
     }
-    SpareText() { texts_.reserve(64); }
 
 private:
-    static constexpr size_t worthKeeping = 16, largest = 1024;
-    std::vector<std::string> texts_;
+    static constexpr size_t largest = 1024;
+    std::array<std::string, 64> texts_;
+    size_t count_ = 0;
 };
 
 SpareText& spareText() {
     thread_local SpareText spare;
     return spare;
+}
+
+std::string& withMemory(std::string& text) {
+    if (!SpareText::hasMemory(text)) text = spareText().take();
+    return text;
+}
+
+void appendLine(std::string& lines, std::string_view name, std::string_view value) {
+    withMemory(lines).append(name).append(": ").append(value).append(lineEnd);
 }
 
 std::string_view requireValue(std::string_view value) {
@@ -55,11 +61,12 @@ std::string_view requireValue(std::string_view value) {
 
 }
 
-Reply::Reply(Exchange& exchange) : exchange_(exchange), contentType_(spareText().take()), fields_(spareText().take()) {}
+Reply::Reply(Exchange& exchange) : exchange_(exchange), typeLine_(spareText().take()) {}
 
 Reply::~Reply() {
-    spareText().giveBack(std::move(fields_));
-    spareText().giveBack(std::move(contentType_));
+    auto& spare = spareText();
+    spare.giveBack(std::move(fields_));
+    spare.giveBack(std::move(typeLine_));
 }
 
 void Reply::mustNotHaveBegun() const {
@@ -75,8 +82,15 @@ void Reply::setStatus(int status, std::string_view reason) {
 
 void Reply::setContentType(std::string_view type) {
     mustNotHaveBegun();
-    contentType_ = requireValue(type);
+    requireValue(type);
+    typeLine_.clear();
     hasType_ = true;
+    if (!type.empty()) typeLine_.append(typeStart).append(type).append(lineEnd);
+}
+
+std::string_view Reply::contentType() const {
+    const auto line = typeLine();
+    return line.empty() ? line : line.substr(typeStart.size(), line.size() - typeStart.size() - lineEnd.size());
 }
 
 void Reply::addField(std::string_view name, std::string_view value) {
@@ -86,7 +100,7 @@ void Reply::addField(std::string_view name, std::string_view value) {
     if (equalsIgnoringCase(name, "Content-Type")) return setContentType(value);
     if (isGatewayField(name)) throw std::invalid_argument(std::string(name) + " is set by the gateway");
     if (equalsIgnoringCase(name, "Content-Encoding")) encoded_ = true;
-    fields_.append(name).append(": ").append(value).append("\r\n");
+    appendLine(fields_, name, value);
 }
 
 void Reply::setCacheControl(std::string_view value) {
@@ -103,71 +117,70 @@ bool Reply::mayCompress() const {
            isCompressible(contentType()) && !encoded_;
 }
 
-void Reply::begin(std::optional<uint64_t> length) {
+ReplyHead Reply::begin(std::optional<uint64_t> length) {
     begun_ = true;
-    if (const auto type = contentType(); !type.empty() && status_ != 204 && status_ != 304) {
-        constexpr std::string_view name = "Content-Type: ", end = "\r\n";
-        fields_.reserve(fields_.size() + name.size() + type.size() + end.size());
-        fields_.append(name).append(type).append(end);
+    auto lines = status_ != 204 && status_ != 304 ? typeLine() : std::string_view();
+    if (!fields_.empty() || !cacheControl_.empty()) {
+        withMemory(fields_).append(lines);
+        if (!cacheControl_.empty()) appendLine(fields_, "Cache-Control", cacheControl_);
+        lines = fields_;
     }
-    if (!cacheControl_.empty()) fields_.append("Cache-Control: ").append(cacheControl_).append("\r\n");
-    exchange_.sendHead({status_, reason_, fields_, length, bodyAllowed()});
+    return {status_, reason_, lines, length, bodyAllowed()};
 }
 
 void Reply::write(std::string_view data, bool isAll) {
     if (closed_) throw std::logic_error("the reply is closed");
     if (isAll && !begun_) {
-        std::string packed;
-        if (data.size() >= worthCompressing && isCompressible(contentType())) {
-            fields_.append("Vary: Accept-Encoding\r\n");
-            if (mayCompress()) {
-                fields_.append("Content-Encoding: gzip\r\n");
-                GzipEncoder().encode(data, GzipEncoder::Flush::finish, packed);
-                data = packed;
-            }
-        }
-        begin(data.size());
-        if (bodyAllowed()) exchange_.sendBody(data);
-        return close();
+        const bool isText = data.size() >= worthCompressing && isCompressible(contentType());
+        return isText ? writeCompressible(data) : writeWhole(data);
     }
     if (!begun_) {
         if (isCompressible(contentType())) {
-            fields_.append("Vary: Accept-Encoding\r\n");
+            appendLine(fields_, "Vary", "Accept-Encoding");
             if (mayCompress()) {
-                fields_.append("Content-Encoding: gzip\r\n");
+                appendLine(fields_, "Content-Encoding", "gzip");
                 if (bodyAllowed()) gzip_.emplace();
             }
         }
-        begin({});
+        exchange_.sendHead(begin({}));
     }
-    if (gzip_) {
-        std::string packed;
-        gzip_->encode(data, GzipEncoder::Flush::none, packed);
-        exchange_.sendBody(packed);
-    } else {
-        exchange_.sendBody(data);
-    }
+    if (gzip_) writeGzip(data, GzipEncoder::Flush::none);
+    else exchange_.sendBody(data);
     if (isAll) close();
+}
+
+void Reply::writeWhole(std::string_view data) {
+    exchange_.sendWhole(begin(data.size()), data);
+    close();
+}
+
+void Reply::writeCompressible(std::string_view data) {
+    appendLine(fields_, "Vary", "Accept-Encoding");
+    if (!mayCompress()) return writeWhole(data);
+    appendLine(fields_, "Content-Encoding", "gzip");
+    std::string packed;
+    GzipEncoder().encode(data, GzipEncoder::Flush::finish, packed);
+    writeWhole(packed);
+}
+
+void Reply::writeGzip(std::string_view data, GzipEncoder::Flush flush) {
+    std::string packed;
+    gzip_->encode(data, flush, packed);
+    exchange_.sendBody(packed);
 }
 
 void Reply::flush() {
     if (closed_) return;
     if (!begun_) write({}, false);
-    if (gzip_) {
-        std::string packed;
-        gzip_->encode({}, GzipEncoder::Flush::sync, packed);
-        exchange_.sendBody(packed);
-    }
+    if (gzip_) writeGzip({}, GzipEncoder::Flush::sync);
     exchange_.flush();
 }
 
 void Reply::close() {
     if (closed_) return;
-    if (!begun_) begin(0);
+    if (!begun_) exchange_.sendHead(begin(0));
     if (gzip_) {
-        std::string packed;
-        gzip_->encode({}, GzipEncoder::Flush::finish, packed);
-        exchange_.sendBody(packed);
+        writeGzip({}, GzipEncoder::Flush::finish);
         gzip_.reset();
     }
     closed_ = true;

@@ -39,18 +39,22 @@ public:
 
 private:
     void mustNotHaveBegun() const;
-    void begin(std::optional<uint64_t> length);
-    std::string_view contentType() const { return hasType_ ? std::string_view(contentType_) : defaultType; }
+    void writeWhole(std::string_view data);
+    void writeCompressible(std::string_view data);
+    void writeGzip(std::string_view data, GzipEncoder::Flush flush);
+    ReplyHead begin(std::optional<uint64_t> length);
+    std::string_view typeLine() const { return hasType_ ? std::string_view(typeLine_) : defaultTypeLine; }
+    std::string_view contentType() const;
     bool bodyAllowed() const;
     bool mayCompress() const;
 
-    static constexpr std::string_view defaultType = "text/html; charset=utf-8";
+    static constexpr std::string_view defaultTypeLine = "Content-Type: text/html; charset=utf-8\r\n";
 
     Exchange& exchange_;
     int status_ = 200;
     std::string reason_;
-    std::string contentType_;
-    std::string fields_;
+    std::string typeLine_;           // empty: none is sent
+    std::string fields_;             // the other lines
     std::string_view cacheControl_;  // one of a few literals
     std::optional<GzipEncoder> gzip_;
     bool hasType_ = false;

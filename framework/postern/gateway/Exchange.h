@@ -49,6 +49,11 @@ public:
     /// Throws Disconnected, Cancelled, as do the following.
     virtual void sendHead(const ReplyHead& reply) = 0;
     virtual void sendBody(std::string_view piece) = 0;
+    /// Both in one, for a body that is there as a whole.
+    virtual void sendWhole(const ReplyHead& reply, std::string_view body) {
+        sendHead(reply);
+        if (reply.hasBody) sendBody(body);
+    }
     virtual void flush() = 0;
     /// The reply is complete. Idempotent.
     virtual void finish() = 0;

@@ -20,6 +20,7 @@ public:
     std::string_view readBody() override;
     void sendHead(const ReplyHead& reply) override;
     void sendBody(std::string_view piece) override;
+    void sendWhole(const ReplyHead& reply, std::string_view body) override;
     void flush() override;
     void finish() override;
     void abandon() override;
@@ -28,6 +29,8 @@ public:
     void log(LogLevel level, std::string_view line) override { connection_.gateway_.loop_.log(level, line); }
 
 private:
+    using FramingRoom = std::array<char, 80>;   // more than the longest takes
+
     ByteStream& stream() { return *connection_.stream_; }
     [[noreturn]] void bodyFailed(int status, const char* reason);
     void receiveBody();
@@ -35,6 +38,8 @@ private:
     std::string_view readChunk();
     bool discardBody();
     bool willCloseFor(const ReplyHead& reply) const;
+    void begin(const ReplyHead& reply);
+    std::string_view writeFraming(const ReplyHead& reply, FramingRoom& room) const;
 
     HttpConnection& connection_;
     ChunkedDecoder chunks_;

@@ -1,11 +1,13 @@
 #include "postern/protocol/HttpHead.h"
 
+#include "postern/base/FindByte.h"
 #include "postern/protocol/Url.h"
 
 #include <arpa/inet.h>
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace postern {
 
@@ -17,16 +19,6 @@ constexpr auto tokenTable = [] {
     for (size_t c = 0; c < 256; ++c) table[c] = c < 128 && isTokenChar(static_cast<char>(c));
     return table;
 }();
-constexpr auto valueTable = [] {
-    std::array<bool, 256> table{};
-    for (size_t c = 0; c < 256; ++c) table[c] = c == '\t' || (c >= 0x20 && c != 0x7f);
-    return table;
-}();
-constexpr auto targetTable = [] {
-    std::array<bool, 256> table{};
-    for (size_t c = 0x21; c < 0x7f; ++c) table[c] = c != '#';
-    return table;
-}();
 constexpr auto hostTable = [] {
     std::array<bool, 256> table{};
     for (size_t c = 0; c < 128; ++c) table[c] = isAlpha(static_cast<char>(c)) || isDigit(static_cast<char>(c));
@@ -34,38 +26,61 @@ constexpr auto hostTable = [] {
     return table;
 }();
 
-bool allIn(const std::array<bool, 256>& table, std::string_view text) {
-    for (const char c : text)
-        if (!table[static_cast<unsigned char>(c)]) return false;
-    return true;
+// Where the bytes from `at` on end that the table has.
+size_t skip(const std::array<bool, 256>& table, std::string_view text, size_t at) {
+    while (at < text.size() && table[static_cast<unsigned char>(text[at])]) ++at;
+    return at;
 }
 
-// As the table says, eight bytes at a glance.
-bool isValueText(std::string_view text) {
-    constexpr uint64_t ones = 0x0101'0101'0101'0101, high = 0x80 * ones;
-    while (text.size() >= 8) {
-        uint64_t eight;
-        std::memcpy(&eight, text.data(), 8);
-        const auto deletes = eight ^ (0x7f * ones);
-        // A byte below 0x20, or a DEL: the borrow of one may taint its neighbour, never hide it.
-        const auto odd = ((eight - 0x20 * ones) & ~eight) | ((deletes - ones) & ~deletes);
-        if ((odd & high) != 0 && !allIn(valueTable, text.substr(0, 8))) return false;
-        text.remove_prefix(8);
-    }
-    return allIn(valueTable, text);
-}
+// Questions for findByte().
+constexpr auto isLineFeed = [](auto byte) { return byte == '\n'; };
+constexpr auto isQuestionMark = [](auto byte) { return byte == '?'; };
+constexpr auto isNoValueByte = [](auto byte) { return ((byte < ' ') & (byte != '\t')) | (byte == 0x7f); };
+constexpr auto isNoTargetByte = [](auto byte) { return (byte <= ' ') | (byte >= 0x7f) | (byte == '#'); };
+// All but letters, digits, '-' and '.', which is what most tokens are made of.
+constexpr auto isUnusualInName = [](auto byte) {
+    return (((byte | 0x20) < 'a') | ((byte | 0x20) > 'z')) & ((byte < '-') | (byte > '9') | (byte == '/'));
+};
+// The line feed of an empty line, or one without its CR.
+constexpr auto endsHead = [](auto byte, auto before, auto twoBefore) {
+    return (byte == '\n') & ((before != '\r') | (twoBefore == '\n'));
+};
 
 constexpr Violation bad(const char* reason) { return {400, reason}; }
 
-// Takes a line of a complete head, without its CRLF. The scanner has seen to it that every line ends in CRLF.
-std::string_view takeLine(std::string_view& rest) {
-    const auto* end = static_cast<const char*>(std::memchr(rest.data(), '\n', rest.size()));
-    const auto size = end ? static_cast<size_t>(end - rest.data()) : rest.size();
-    auto line = rest.substr(0, size);
-    rest.remove_prefix(end ? size + 1 : size);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    return line;
-}
+// Takes a complete head apart, from its front.
+class HeadReader {
+public:
+    explicit HeadReader(std::string_view head) : head_(head) {}
+
+    std::string_view takeMethod() { return takeTo(skip(tokenTable, head_, at_)); }
+    std::string_view takeName() { return takeTo(skip(tokenTable, head_, findByte(head_, at_, isUnusualInName))); }
+    std::string_view takeTarget() { return takeTo(findByte(head_, at_, isNoTargetByte)); }
+    std::string_view takeValue() { return takeTo(findByte(head_, at_, isNoValueByte)); }
+    bool take(char c) {
+        const bool is = at_ < head_.size() && head_[at_] == c;
+        if (is) ++at_;
+        return is;
+    }
+    bool take(std::string_view text) {
+        const bool is =
+            head_.size() - at_ >= text.size() && std::memcmp(head_.data() + at_, text.data(), text.size()) == 0;
+        if (is) at_ += text.size();
+        return is;
+    }
+    bool takeLineEnd() { return take("\r\n"); }
+    bool isAtSpace() const { return at_ < head_.size() && (head_[at_] == ' ' || head_[at_] == '\t'); }
+    size_t lineEnd() const { return findByte(head_, at_, isLineFeed); }
+
+private:
+    std::string_view takeTo(size_t end) {
+        const auto start = std::exchange(at_, end);
+        return {head_.data() + start, end - start};
+    }
+
+    std::string_view head_;
+    size_t at_ = 0;
+};
 
 std::optional<Violation> readVersion(std::string_view version, int& minor) {
     if (version.size() != 8 || !version.starts_with("HTTP/") || !isDigit(version[5]) || version[6] != '.' ||
@@ -76,110 +91,156 @@ std::optional<Violation> readVersion(std::string_view version, int& minor) {
     return {};
 }
 
-std::optional<Violation> readRequestLine(std::string_view line, const HeadLimits& limits, RequestHead& head) {
-    const auto methodEnd = line.find(' ');
-    const auto versionStart = line.rfind(' ');
-    if (methodEnd == std::string_view::npos || methodEnd == versionStart) {
-        return line.size() > limits.targetBytes ? Violation{414, "request target too long"}
-                                                : bad("malformed request line");
-    }
-    head.method = line.substr(0, methodEnd);
-    if (!allIn(tokenTable, head.method) || head.method.empty()) return bad("malformed method");
-    head.target = line.substr(methodEnd + 1, versionStart - methodEnd - 1);
-    if (head.target.size() > limits.targetBytes) return Violation{414, "request target too long"};
-    if (head.target.empty() || !allIn(targetTable, head.target)) return bad("malformed request target");
-    return readVersion(line.substr(versionStart + 1), head.minorVersion);
-}
-
-std::optional<Violation> readFields(std::string_view rest, size_t limit, FieldViews& fields) {
-    for (;;) {
-        const auto line = takeLine(rest);
-        if (line.empty()) return {};
-        if (fields.size() == limit) return Violation{431, "too many header fields"};
-        if (line.front() == ' ' || line.front() == '\t') return bad("folded header line");
-        size_t colon = 0;
-        while (colon < line.size() && tokenTable[static_cast<unsigned char>(line[colon])]) ++colon;
-        if (colon == 0 || colon == line.size() || line[colon] != ':') return bad("malformed header field name");
-        const auto value = trim(line.substr(colon + 1));
-        if (!isValueText(value)) return bad("control character in a header field");
-        fields.push_back({line.substr(0, colon), value});
-    }
-}
-
-// What the framing fields say, collected in one pass over all fields.
-struct Framing {
-    const FieldView* host = nullptr;
-    const FieldView* length = nullptr;
-    const FieldView* transferEncoding = nullptr;
-    const FieldView* expect = nullptr;
-    bool repeatedHost = false, repeatedLength = false, repeatedTransferEncoding = false, repeatedExpect = false;
-    bool close = false, keepAlive = false;
-};
-
-Framing findFraming(const FieldViews& fields) {
-    Framing found;
-    const auto note = [](const FieldView& field, const FieldView*& slot, bool& repeated) {
-        repeated = slot != nullptr;
-        slot = &field;
+std::optional<Violation> readRequestLine(HeadReader& reader, const HeadLimits& limits, RequestHead& head) {
+    const auto malformed = [&](const char* reason) {
+        return reader.lineEnd() > limits.targetBytes ? Violation{414, "request target too long"} : bad(reason);
     };
-    for (const auto& field : fields) {
-        switch (field.name.size()) {
+    head.method = reader.takeMethod();
+    if (head.method.empty() || !reader.take(' ')) return malformed("malformed method");
+    head.target = reader.takeTarget();
+    if (head.target.empty() || !reader.take(' ')) return malformed("malformed request target");
+    if (head.target.size() > limits.targetBytes) return Violation{414, "request target too long"};
+    head.minorVersion = 1;
+    if (reader.take("HTTP/1.1\r\n")) return {};  // as nearly always
+    const auto version = reader.takeTarget();
+    if (!reader.takeLineEnd()) return malformed("malformed HTTP version");
+    return readVersion(version, head.minorVersion);
+}
+
+// What the framing fields say, collected as they are read.
+struct Framing {
+    struct Field {
+        std::string_view value;   // of the last one
+        size_t count = 0;
+
+        void note(std::string_view found) {
+            value = found;
+            ++count;
+        }
+    };
+
+    Field host, length, transferEncoding, expect;
+    bool close = false, keepAlive = false;
+
+    void note(std::string_view name, std::string_view value) {
+        switch (name.size()) {
         case 4:
-            if (equalsIgnoringCase(field.name, "host")) note(field, found.host, found.repeatedHost);
+            if (equalsIgnoringCase(name, "Host")) host.note(value);
             break;
         case 6:
-            if (equalsIgnoringCase(field.name, "expect")) note(field, found.expect, found.repeatedExpect);
+            if (equalsIgnoringCase(name, "Expect")) expect.note(value);
             break;
         case 10:
-            if (equalsIgnoringCase(field.name, "connection")) {
-                found.close = found.close || listContains(field.value, "close");
-                found.keepAlive = found.keepAlive || listContains(field.value, "keep-alive");
-            }
+            if (equalsIgnoringCase(name, "Connection")) noteOptions(value);
             break;
         case 14:
-            if (equalsIgnoringCase(field.name, "content-length")) note(field, found.length, found.repeatedLength);
+            if (equalsIgnoringCase(name, "Content-Length")) length.note(value);
             break;
         case 17:
-            if (equalsIgnoringCase(field.name, "transfer-encoding"))
-                note(field, found.transferEncoding, found.repeatedTransferEncoding);
+            if (equalsIgnoringCase(name, "Transfer-Encoding")) transferEncoding.note(value);
             break;
         }
     }
-    return found;
+    void noteOptions(std::string_view options) {
+        forEachListElement(options, [&](std::string_view option) {
+            if (equalsIgnoringCase(option, "close")) close = true;
+            if (equalsIgnoringCase(option, "keep-alive")) keepAlive = true;
+        });
+    }
+};
+
+std::optional<Violation> readFields(HeadReader& reader, size_t limit, FieldViews& fields, Framing& found) {
+    while (!reader.takeLineEnd()) {
+        if (fields.size() == limit) return Violation{431, "too many header fields"};
+        const auto name = reader.takeName();
+        if (name.empty() || !reader.take(':'))
+            return bad(name.empty() && reader.isAtSpace() ? "folded header line" : "malformed header field name");
+        const auto value = trim(reader.takeValue());
+        if (!reader.takeLineEnd()) return bad("control character in a header field");
+        fields.push_back({name, value});
+        found.note(name, value);
+    }
+    return {};
 }
 
 // RFC 9112 §6.3, in its strict reading: everything two parsers could understand differently is refused.
 template <typename Head>
 std::optional<Violation> readFraming(const Framing& found, Head& head) {
-    if (found.transferEncoding) {
-        if (found.length) return bad("Content-Length together with Transfer-Encoding");
+    if (found.transferEncoding.count > 0) {
+        if (found.length.count > 0) return bad("Content-Length together with Transfer-Encoding");
         if (head.minorVersion == 0) return bad("Transfer-Encoding in HTTP/1.0");
-        if (found.repeatedTransferEncoding) return bad("repeated Transfer-Encoding");
-        if (!equalsIgnoringCase(found.transferEncoding->value, "chunked"))
+        if (found.transferEncoding.count > 1) return bad("repeated Transfer-Encoding");
+        if (!equalsIgnoringCase(found.transferEncoding.value, "chunked"))
             return Violation{501, "transfer coding not supported: only chunked is"};
         head.framing = BodyFraming::chunked;
-    } else if (found.length) {
-        const auto length = parseDecimal<uint64_t>(found.length->value);
-        if (found.repeatedLength || !length || found.length->value.size() > 18) return bad("invalid Content-Length");
+    } else if (found.length.count > 0) {
+        const auto length = parseDecimal<uint64_t>(found.length.value);
+        if (found.length.count > 1 || !length || found.length.value.size() > 18) return bad("invalid Content-Length");
         head.framing = BodyFraming::length;
         head.contentLength = *length;
     }
     return {};
 }
 
+// Where the IPv6 address in brackets ends that `host` begins with; 0 if it is none.
+size_t addressEnd(std::string_view host) {
+    const auto end = host.find(']');
+    if (end == std::string_view::npos || end < 3) return 0;
+    const auto text = host.substr(1, end - 1);
+    for (const char c : text)
+        if (hexValue(c) < 0 && c != ':' && c != '.') return 0;
+    in6_addr address;
+    return ::inet_pton(AF_INET6, std::string(text).c_str(), &address) == 1 ? end + 1 : 0;
+}
+
+std::optional<Violation> readPath(std::string_view pathAndQuery, RequestHead& head) {
+    const auto end = findByte(pathAndQuery, 0, isQuestionMark);
+    head.path = pathAndQuery.substr(0, end);
+    head.query = pathAndQuery.substr(std::min(end + 1, pathAndQuery.size()));
+    if (head.path.empty()) head.path = "/";
+    const auto decoded = decodePath(head.path, head.decodedPath);
+    if (!decoded) return bad("malformed path");
+    head.pathInfo = *decoded;
+    return {};
+}
+
+std::optional<Violation> readUnusualTarget(std::string_view target, RequestHead& head) {
+    if (head.method == "CONNECT") {
+        if (!isValidHost(target) || target.find(':') == target.npos || !isDigit(target.back()))
+            return bad("malformed CONNECT target");
+        head.host = target;
+        return readPath({}, head);
+    }
+    if (target == "*") {
+        if (head.method != "OPTIONS") return bad("target * without OPTIONS");
+        head.path = head.pathInfo = target;
+        return {};
+    }
+    const auto scheme = target.find("://");
+    if (scheme == std::string_view::npos) return bad("malformed request target");
+    if (const auto name = target.substr(0, scheme);
+        !equalsIgnoringCase(name, "http") && !equalsIgnoringCase(name, "https"))
+        return bad("request target of an unknown scheme");
+    const auto rest = target.substr(scheme + 3);
+    const auto end = std::min(rest.find_first_of("/?"), rest.size());
+    head.host = rest.substr(0, end);
+    if (!isValidHost(head.host)) return bad("invalid authority in the request target");
+    return readPath(rest.substr(end), head);
+}
+
 std::optional<Violation> readHost(const Framing& found, RequestHead& head) {
-    if (found.repeatedHost) return bad("more than one Host");
-    if (!found.host) return head.minorVersion > 0 ? std::optional(bad("no Host")) : std::nullopt;
-    if (!isValidHost(found.host->value)) return bad("invalid Host");
+    if (found.host.count > 1) return bad("more than one Host");
+    if (found.host.count == 0) return head.minorVersion > 0 ? std::optional(bad("no Host")) : std::nullopt;
+    if (!isValidHost(found.host.value)) return bad("invalid Host");
     // The absolute form has set it already; two names for one request are two readings of it.
-    if (head.host.empty()) head.host = found.host->value;
-    else if (!equalsIgnoringCase(head.host, found.host->value)) return bad("Host differs from the request target");
+    if (head.host.empty()) head.host = found.host.value;
+    else if (!equalsIgnoringCase(head.host, found.host.value)) return bad("Host differs from the request target");
     return {};
 }
 
 std::optional<Violation> readExpect(const Framing& found, RequestHead& head) {
-    if (!found.expect) return {};
-    if (found.repeatedExpect || !equalsIgnoringCase(found.expect->value, "100-continue")) return Violation{417, "unknown expectation"};
+    if (found.expect.count == 0) return {};
+    if (found.expect.count > 1 || !equalsIgnoringCase(found.expect.value, "100-continue")) return Violation{417, "unknown expectation"};
     head.expectContinue = head.minorVersion > 0 && head.framing != BodyFraming::none;
     return {};
 }
@@ -194,38 +255,34 @@ Outcome<size_t> HeadScanner::scan(std::string_view bytes, const HeadLimits& limi
         if (bytes[1] != '\n') return bad("bare CR");
         lineStart_ = seen_ = 2;
     }
-    while (seen_ < bytes.size()) {
-        const auto* lineFeed = static_cast<const char*>(std::memchr(bytes.data() + seen_, '\n', bytes.size() - seen_));
-        if (!lineFeed) {
-            seen_ = bytes.size();
-            break;
-        }
-        const auto at = static_cast<size_t>(lineFeed - bytes.data());
-        if (!inFields_ && at - lineStart_ > limits.targetBytes + roomForMethodAndVersion)
+    // An end that has not come yet counts as one behind all bytes, so that nobody fills the buffer with an endless line.
+    if (!inFields_) {
+        const auto end = findByte(bytes, seen_, isLineFeed);
+        if (end - lineStart_ > limits.targetBytes + roomForMethodAndVersion)
             return Violation{414, "request target too long"};
-        if (at >= limits.headBytes) return Violation{431, "request head too large"};
-        if (at == lineStart_ || bytes[at - 1] != '\r') return bad("line end without CR");
-        seen_ = at + 1;
-        if (at - 1 == lineStart_) return inFields_ ? Outcome<size_t>(seen_) : bad("empty request line");
-        lineStart_ = seen_;
+        if (end >= limits.headBytes) return Violation{431, "request head too large"};
+        seen_ = end;
+        if (end == bytes.size()) return NeedMore();
+        if (end == lineStart_ || bytes[end - 1] != '\r') return bad("line end without CR");
+        if (end - 1 == lineStart_) return bad("empty request line");
+        ++seen_;
         inFields_ = true;
     }
-    // Refuse early what can only become too long, so that nobody fills the buffer with one endless line.
-    if (!inFields_ && bytes.size() - lineStart_ > limits.targetBytes + roomForMethodAndVersion)
-        return Violation{414, "request target too long"};
-    if (bytes.size() >= limits.headBytes) return Violation{431, "request head too large"};
-    return NeedMore();
+    const auto end = findPlace<0, 1, 2>(bytes, seen_, endsHead);
+    if (end >= limits.headBytes) return Violation{431, "request head too large"};
+    seen_ = end;
+    if (end == bytes.size()) return NeedMore();
+    return bytes[end - 1] == '\r' ? Outcome<size_t>(end + 1) : bad("line end without CR");
 }
 
 std::optional<Violation> parseRequestHead(std::string_view bytes, const HeadLimits& limits, RequestHead& head) {
     head.bytes.assign(bytes);
-    std::string_view rest = head.bytes;
-    if (rest.starts_with("\r\n")) rest.remove_prefix(2);
-    if (auto violation = readRequestLine(takeLine(rest), limits, head)) return violation;
+    HeadReader reader(head.bytes);
+    reader.takeLineEnd();
+    if (auto violation = readRequestLine(reader, limits, head)) return violation;
     if (auto violation = readTarget(head.target, head)) return violation;
-    if (auto violation = readFields(rest, limits.fieldCount, head.fields)) return violation;
-
-    const auto found = findFraming(head.fields);
+    Framing found;
+    if (auto violation = readFields(reader, limits.fieldCount, head.fields, found)) return violation;
     if (auto violation = readHost(found, head)) return violation;
     if (auto violation = readFraming(found, head)) return violation;
     if (auto violation = readExpect(found, head)) return violation;
@@ -234,54 +291,14 @@ std::optional<Violation> parseRequestHead(std::string_view bytes, const HeadLimi
 }
 
 std::optional<Violation> readTarget(std::string_view target, RequestHead& head) {
-    std::string_view rest = target;
-    if (head.method == "CONNECT") {
-        if (!isValidHost(target) || target.find(':') == target.npos || !isDigit(target.back()))
-            return bad("malformed CONNECT target");
-        head.host = target;
-        rest = {};
-    } else if (target == "*") {
-        if (head.method != "OPTIONS") return bad("target * without OPTIONS");
-        head.path = head.pathInfo = target;
-        return {};
-    } else if (!target.starts_with('/')) {
-        const auto scheme = target.find("://");
-        if (scheme == std::string_view::npos) return bad("malformed request target");
-        if (const auto name = target.substr(0, scheme);
-            !equalsIgnoringCase(name, "http") && !equalsIgnoringCase(name, "https"))
-            return bad("request target of an unknown scheme");
-        rest = target.substr(scheme + 3);
-        const auto end = rest.find_first_of("/?");
-        head.host = rest.substr(0, end);
-        if (!isValidHost(head.host)) return bad("invalid authority in the request target");
-        rest = end == std::string_view::npos ? std::string_view() : rest.substr(end);
-    }
-    const auto question = rest.find('?');
-    head.path = rest.substr(0, question);
-    head.query = question == std::string_view::npos ? std::string_view() : rest.substr(question + 1);
-    if (head.path.empty()) head.path = "/";
-    const auto decoded = decodePath(head.path, head.decodedPath);
-    if (!decoded) return bad("malformed path");
-    head.pathInfo = *decoded;
-    return {};
+    const bool isUsual = target.starts_with('/') && head.method != "CONNECT";
+    return isUsual ? readPath(target, head) : readUnusualTarget(target, head);
 }
 
 bool isValidHost(std::string_view host) {
-    std::string_view port;
-    if (host.starts_with('[')) {
-        const auto end = host.find(']');
-        if (end == std::string_view::npos || end < 3) return false;
-        for (const char c : host.substr(1, end - 1))
-            if (hexValue(c) < 0 && c != ':' && c != '.') return false;
-        in6_addr address;
-        if (::inet_pton(AF_INET6, std::string(host.substr(1, end - 1)).c_str(), &address) != 1) return false;
-        port = host.substr(end + 1);
-    } else {
-        const auto colon = host.find(':');
-        const auto name = host.substr(0, colon);
-        if (name.empty() || !allIn(hostTable, name)) return false;
-        port = colon == std::string_view::npos ? std::string_view() : host.substr(colon);
-    }
+    const auto end = host.starts_with('[') ? addressEnd(host) : skip(hostTable, host, 0);
+    if (end == 0) return false;
+    auto port = host.substr(end);
     if (port.empty()) return true;
     if (port.front() != ':') return false;
     port.remove_prefix(1);
@@ -289,18 +306,17 @@ bool isValidHost(std::string_view host) {
 }
 
 std::optional<Violation> parseResponseHead(std::string_view bytes, std::string_view requestMethod, ResponseHead& head) {
-    std::string_view rest = bytes;
-    const auto line = takeLine(rest);
+    HeadReader reader(bytes);
+    const auto line = reader.takeValue();
+    if (!reader.takeLineEnd()) return bad("control character in the status line");
     if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' ')) return bad("malformed status line");
     if (auto violation = readVersion(line.substr(0, 8), head.minorVersion)) return violation;
     const auto status = parseDecimal<int>(line.substr(9, 3));
     if (!status || *status < 100) return bad("malformed status");
     head.status = *status;
     head.reason = line.size() > 13 ? line.substr(13) : std::string_view();
-    if (!allIn(valueTable, head.reason)) return bad("control character in the reason");
-    if (auto violation = readFields(rest, SIZE_MAX, head.fields)) return violation;
-
-    const auto found = findFraming(head.fields);
+    Framing found;
+    if (auto violation = readFields(reader, SIZE_MAX, head.fields, found)) return violation;
     head.keepAlive = head.minorVersion > 0 ? !found.close : found.keepAlive && !found.close;
     const bool tunnel = requestMethod == "CONNECT" && head.status < 300;
     const bool noBody = head.status < 200 || head.status == 204 || head.status == 304 || requestMethod == "HEAD";
@@ -365,7 +381,7 @@ std::string_view reasonPhrase(int status) {
     return "";
 }
 
-bool isFieldName(std::string_view name) { return !name.empty() && allIn(tokenTable, name); }
-bool isFieldValue(std::string_view value) { return isValueText(value); }
+bool isFieldName(std::string_view name) { return !name.empty() && skip(tokenTable, name, 0) == name.size(); }
+bool isFieldValue(std::string_view value) { return findByte(value, 0, isNoValueByte) == value.size(); }
 
 }

@@ -29,7 +29,7 @@ public:
 
 private:
     size_t seen_ = 0;        // bytes looked at
-    size_t lineStart_ = 0;   // of the line that is being read
+    size_t lineStart_ = 0;   // of the request line
     bool inFields_ = false;  // the request line is complete
 };
 

@@ -1,5 +1,6 @@
 #include "postern/protocol/Url.h"
 
+#include "postern/base/FindByte.h"
 #include "postern/base/Text.h"
 #include "postern/base/Utf8.h"
 
@@ -11,6 +12,14 @@ namespace {
 int escapedByte(std::string_view text) {
     if (text.size() < 3 || hexValue(text[1]) < 0 || hexValue(text[2]) < 0) return -1;
     return hexValue(text[1]) * 16 + hexValue(text[2]);
+}
+
+// True for nearly every path: nothing to decode, to resolve or to check.
+bool isPlain(std::string_view path) {
+    constexpr auto isUnusual = [](auto byte) { return (byte == '%') | (byte == '.') | (byte == 0) | (byte >= 0x80); };
+    for (size_t at = findByte(path, 0, isUnusual); at < path.size(); at = findByte(path, at + 1, isUnusual))
+        if (path[at] != '.' || at == 0 || path[at - 1] == '/') return false;
+    return true;
 }
 
 // Works in place: what is written never overtakes what is read.
@@ -33,9 +42,7 @@ void resolveDotSegments(std::string& path) {
     path = std::move(out);
 }
 
-}
-
-std::optional<std::string_view> decodePath(std::string_view path, std::string& storage) {
+std::optional<std::string_view> decodeUnusual(std::string_view path, std::string& storage) {
     if (path.find('\0') != std::string_view::npos) return {};
     const bool plain = path.find('%') == path.npos && path.find("/.") == path.npos && !path.starts_with('.');
     if (plain) return isValidUtf8(path) ? std::optional(path) : std::nullopt;
@@ -53,6 +60,12 @@ std::optional<std::string_view> decodePath(std::string_view path, std::string& s
     if (!isValidUtf8(storage)) return {};
     resolveDotSegments(storage);
     return storage;
+}
+
+}
+
+std::optional<std::string_view> decodePath(std::string_view path, std::string& storage) {
+    return isPlain(path) ? path : decodeUnusual(path, storage);
 }
 
 std::string percentDecode(std::string_view text, bool plusIsSpace) {

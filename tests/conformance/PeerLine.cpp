@@ -31,7 +31,7 @@ bool PeerLine::receive() {
         else
             head += bytes;
         end->consume(bytes.size());
-    } while (!ended() && !end->isReceiving() && end->startReceive([](void*) {}, nullptr));
+    } while (!ended() && !end->isReceiving() && end->startReceive(noReceiver, nullptr));
     return moved;
 }
 

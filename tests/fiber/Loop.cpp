@@ -92,9 +92,9 @@ TEST_CASE("a fiber that yields or sleeps for no time, over and over, keeps nobod
 }
 
 TEST_CASE("what is deferred runs in its order, when the running fiber waits", "[fiber]") {
-    struct Note : Deferred {
-        Note(std::string& text, char c)
-            : Deferred([](Deferred& self) { static_cast<Note&>(self).all += static_cast<Note&>(self).name; }), all(text), name(c) {}
+    struct Note final : Deferred {
+        Note(std::string& text, char c) : all(text), name(c) {}
+        void runDeferred() override { all += name; }
         std::string& all;
         char name;
     };

@@ -58,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         require(error->code == CloseCode::protocolError && *error->reason, "an error is 1002 and says why");
     if (const auto* found = std::get_if<FrameHeader>(&read)) {
         std::array<char, maxFrameHeader> out;
-        const auto written = writeFrameHeader(*found, out);
+        const auto written = writeFrameHeader(*found, out.data());
         require(written == found->size() && written <= size, "a header knows its size");
         require(bytes.starts_with({out.data(), written}), "a header is written as it was read");
     }

@@ -45,7 +45,7 @@ Reply replyTo(std::string_view bytes, size_t pipeSize = 1 << 20) {
     Reply reply;
     for (int turn = 0; turn < 200 && !near->ended() && !near->broken(); ++turn) {
         loop.turn(TimePoint::min());
-        while (!near->ended() && !near->broken() && !near->isReceiving() && near->startReceive([](void*) {}, nullptr)) continue;
+        while (!near->ended() && !near->broken() && !near->isReceiving() && near->startReceive(noReceiver, nullptr)) continue;
         const auto arrived = near->unreadText();
         reply.bytes += arrived;
         near->consume(arrived.size());

@@ -387,7 +387,7 @@ public:
         }
         operation.result = listenFd + number;
         operation.pending = false;
-        operation.completed(operation);
+        operation.complete();
     }
 
     std::vector<int> closed;

@@ -84,12 +84,13 @@ TEST_CASE("a stream that is flooded may go at any moment, also while the loop ow
     struct Owner {
         explicit Owner(int fd, size_t limit) : stream(std::make_unique<Socket>(Loop::current(), fd)), left(limit) {}
         void take() {
+            static constexpr StreamReceiver receiver{[](void* self) { static_cast<Owner*>(self)->take(); }};
             do {
                 const auto size = stream->unread().size();
                 stream->consume(size);
                 if (size >= left || stream->ended() || stream->broken()) return stream.reset();
                 left -= size;
-            } while (stream->startReceive([](void* self) { static_cast<Owner*>(self)->take(); }, this));
+            } while (stream->startReceive(receiver, this));
         }
         std::unique_ptr<Socket> stream;
         size_t left;

@@ -107,7 +107,7 @@ TEST_CASE("a frame header is read and written byte for byte", "[protocol]") {
 
         std::array<char, maxFrameHeader> out;
         out.fill('#');
-        const auto size = writeFrameHeader(row.header, out);
+        const auto size = writeFrameHeader(row.header, out.data());
         CHECK(std::string_view(out.data(), size) == row.bytes);
         CHECK(std::string_view(out.data(), out.size()).substr(size).find_first_not_of('#') == std::string_view::npos);
     }
@@ -172,7 +172,7 @@ TEST_CASE("every length in two bytes and around every power of two is read as it
         for (const auto& mask : {std::optional<MaskKey>(), std::optional(key)}) {
             const FrameHeader header{true, false, Opcode::binary, mask, length};
             std::array<char, maxFrameHeader> out;
-            const auto size = writeFrameHeader(header, out);
+            const auto size = writeFrameHeader(header, out.data());
             const auto read = readFrameHeader({out.data(), size});
             if (size != header.size() || !headerIn(read) || *headerIn(read) != header) return false;
         }

@@ -251,7 +251,7 @@ bool ScriptedPoller::completeAll() {
         slotOf(*operation) = nullptr;
         operation->pending = false;
         any = true;
-        operation->completed(*operation);
+        operation->complete();
     };
     if (listener_) tryOne(listener_->reading);
     for (size_t i = 0; i < lines_.size(); ++i) {

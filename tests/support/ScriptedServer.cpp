@@ -64,7 +64,7 @@ void answerEverything(Cgi& cgi) {
 std::string clientFrame(WebSocketOpcode opcode, std::string payload, bool fin) {
     constexpr MaskKey key{1, 2, 3, 4};
     std::array<char, maxFrameHeader> header;
-    const auto size = writeFrameHeader({fin, false, opcode, key, payload.size()}, header);
+    const auto size = writeFrameHeader({fin, false, opcode, key, payload.size()}, header.data());
     applyMask(payload, key);
     return std::string(header.data(), size) + payload;
 }

@@ -42,7 +42,7 @@ WebServerAnswer answerTo(CgiProtocol protocol, std::string_view bytes, size_t pi
     const auto turn = [&](int times) {
         for (int i = 0; i < times; ++i) {
             loop.turn(TimePoint::min());
-            while (!near->ended() && !near->broken() && !near->isReceiving() && near->startReceive([](void*) {}, nullptr)) continue;
+            while (!near->ended() && !near->broken() && !near->isReceiving() && near->startReceive(noReceiver, nullptr)) continue;
             const auto arrived = near->unreadText();
             result.bytes += arrived;
             near->consume(arrived.size());

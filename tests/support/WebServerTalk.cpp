@@ -116,7 +116,7 @@ bool WebServerTalk::Line::receive() {
     do {
         received += end_->unreadText();
         end_->consume(end_->unread().size());
-    } while (!end_->ended() && !end_->broken() && !end_->isReceiving() && end_->startReceive([](void*) {}, nullptr));
+    } while (!end_->ended() && !end_->broken() && !end_->isReceiving() && end_->startReceive(noReceiver, nullptr));
     return sent || received.size() > before;
 }
 

@@ -140,7 +140,7 @@ private:
         char* block = pool_->take();
         const size_t size = end_ - begin_;
         if (size > 0) std::memcpy(block, data_ + begin_, size);
-        std::free(data_);
+        if (data_) std::free(data_);
         data_ = block;
         pooled_ = true;
         begin_ = 0;

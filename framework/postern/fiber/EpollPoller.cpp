@@ -136,7 +136,7 @@ bool perform(Operation& operation) {
 void complete(Operation& operation) {
     slotOf(operation) = nullptr;
     operation.pending = false;
-    operation.completed(operation);
+    operation.complete();
 }
 
 }
@@ -249,9 +249,27 @@ void EpollPoller::wait(TimePoint until) {
     }
     eventCount_ = ::epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), timeout);
     ++turn_;
-    for (int i = 0; i < eventCount_; ++i) handle(events_[static_cast<size_t>(i)]);
+    for (int i = 0; i < eventCount_; ++i) {
+        for (unsigned ahead = 0; ahead <= farthest; ++ahead) expect(i + static_cast<int>(ahead), ahead);
+        handle(events_[static_cast<size_t>(i)]);
+    }
     eventCount_ = 0;
     runDeferred();
+}
+
+// Of a thousand connections each has left the processor's caches when its turn comes. So while the kernel works for one,
+// what the next ones need is on its way: first the descriptor, then the operation that waits for it, then its owners.
+void EpollPoller::expect(int event, unsigned ahead) {
+    if (event >= eventCount_) return;
+    const auto& expected = events_[static_cast<size_t>(event)];
+    const auto* descriptor = static_cast<const Descriptor*>(expected.data.ptr);
+    if (!descriptor || expected.events == 0) return;
+    if (ahead == farthest) return fetch(descriptor, sizeof *descriptor);
+    auto* operation = descriptor->reading;
+    if (!operation) return;
+    constexpr size_t around = 64;  // an operation is a part of its owner
+    if (ahead == farthest - 1) fetch(reinterpret_cast<const char*>(operation) - around, around + sizeof *operation + 128);
+    else operation->expect(ahead);
 }
 
 void EpollPoller::handle(epoll_event& event) {
@@ -269,7 +287,7 @@ void EpollPoller::handle(epoll_event& event) {
 
     const auto tryNow = [this](Operation* operation) {
         if (!operation || !isReady(*operation) || !perform(*operation)) return;
-        std::erase(deferred_, operation);  // it was to be tried later in this turn
+        if (!deferred_.empty()) std::erase(deferred_, operation);  // it was to be tried later in this turn
         complete(*operation);
     };
     tryNow(descriptor->reading);

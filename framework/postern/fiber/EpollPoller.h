@@ -30,11 +30,13 @@ public:
 private:
     void add(Descriptor& descriptor);
     bool mayRunInline(Descriptor& descriptor);
+    void expect(int event, unsigned ahead);
     void handle(epoll_event& event);
     void runDeferred();
 
     // One flooding connection completes this many operations in a turn before the others get theirs.
     static constexpr uint8_t inlineLimit = 16;
+    static constexpr unsigned farthest = 4;  // event that is prepared
 
     int epoll_;
     int wakeUp_;  // eventfd

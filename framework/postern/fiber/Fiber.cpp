@@ -43,8 +43,6 @@ struct ExceptionGlobals {
     unsigned uncaught;
 };
 
-ExceptionGlobals& exceptionGlobals() { return *reinterpret_cast<ExceptionGlobals*>(abi::__cxa_get_globals()); }
-
 }
 
 struct Fiber::Switching {
@@ -81,7 +79,7 @@ struct Fiber::Switching {
 };
 
 Fiber::Fiber(Loop& loop, Stack stack, void (*run)(void*), void* closure)
-    : loop_(loop), stack_(stack), run_(run), closure_(closure), timer_(loop.timers(), fireTimer, this) {
+    : loop_(loop), timer_(loop.timers(), fireTimer, this), stack_(stack), run_(run), closure_(closure) {
     auto* top = static_cast<char*>(closure);
     context_ = context::make_fcontext(top, static_cast<size_t>(top - stack.bottom), Switching::enter);
 #ifdef __SANITIZE_THREAD__
@@ -100,9 +98,20 @@ void Fiber::cancel() {
     if (shields_ == 0) loop_.wake(*this, Wake::cancelled);
 }
 
+void Fiber::expect(unsigned ahead) const {
+    constexpr size_t hot = 128, frames = 640;  // bytes: of this, and of what the functions that wait keep on the stack
+    if (ahead > 0) fetch(this, hot);
+    else fetch(context_, frames);
+}
+
 void Fiber::fireTimer(Timer& timer) {
     auto& fiber = *static_cast<Fiber*>(timer.owner());
     fiber.loop_.wake(fiber, Wake::timedOut);
+}
+
+void Loop::enterThread() {
+    exceptions_ = abi::__cxa_get_globals();
+    busySinceKnown_ = false;
 }
 
 void Loop::resume(Fiber& fiber) {
@@ -110,8 +119,8 @@ void Loop::resume(Fiber& fiber) {
     running_ = &fiber;
     fiber.state_ = Fiber::State::running;
     fiber.lastRun_ = now_;
-    if (options_.busyWarning != Duration::zero()) busySince_ = poller_->roughly();
-    auto& globals = exceptionGlobals();
+    if (!busySinceKnown_ && options_.busyWarning != Duration::zero()) busySince_ = poller_->roughly();
+    auto& globals = *static_cast<ExceptionGlobals*>(exceptions_);
     caughtExceptions_ = std::exchange(globals.caught, fiber.caughtExceptions_);
     uncaughtExceptions_ = std::exchange(globals.uncaught, fiber.uncaughtExceptions_);
 #ifdef __SANITIZE_ADDRESS__

@@ -19,13 +19,15 @@ class Loop;
 enum class Wake : uint8_t { ready, timedOut, cancelled };
 
 /// Lives at the top of its own stack, so an idle fiber costs the one page that holds both.
-class Fiber : public ListNode<> {
+class Fiber : public ListNode<>, public ListNode<struct FiberTag> {
 public:
     /// Asks it to end: what it waits for, and everything it will wait for, ends with Cancelled.
     void cancel();
     bool isCancelled() const { return cancelled_; }
     Loop& loop() const { return loop_; }
     const Stack& stack() const { return stack_; }
+    /// It will go on soon, see Completion::expected: first with 1, then with 0.
+    void expect(unsigned ahead) const;
 
     /// Within its scope the current fiber cannot be interrupted: for joins and for work that other threads do on its
     /// stack.
@@ -43,25 +45,29 @@ private:
 
     static void fireTimer(Timer& timer);
 
+    enum class State : uint8_t { waiting, scheduled, running, done };
+
+    // What every switch needs comes first, in as few cache lines as it can.
     Loop& loop_;
-    Stack stack_;
-    void (*run_)(void* closure);
-    void* closure_;
     void* context_ = nullptr;           // where it goes on (Boost.Context)
-    void* caughtExceptions_ = nullptr;  // of __cxa_get_globals(): it may wait inside a catch
-    unsigned uncaughtExceptions_ = 0;
-    void* sanitizerState_ = nullptr;    // fake stack (ASan) or fiber handle (TSan)
-    Timer timer_;
-    const Purpose* purpose_ = nullptr;
-    FiberGroup* group_ = nullptr;
-    Fiber* nextInGroup_ = nullptr;
-    Fiber* previousInGroup_ = nullptr;
-    TimePoint lastRun_{};
-    enum class State : uint8_t { waiting, scheduled, running, done } state_ = State::scheduled;
+    State state_ = State::scheduled;
     Wake wake_ = Wake::ready;
     bool cancelled_ = false;
     uint8_t shields_ = 0;
-    size_t warmPlace_ = ~size_t{0};  // in the loop's list of stacks that may hold pages they do not need
+    unsigned uncaughtExceptions_ = 0;
+    void* caughtExceptions_ = nullptr;  // of __cxa_get_globals(): it may wait inside a catch
+    TimePoint lastRun_{};
+    Timer timer_;
+    size_t warmPlace_ = ~size_t{0};     // in the loop's list of stacks that may hold pages they do not need
+    const Purpose* purpose_ = nullptr;
+
+    Stack stack_;
+    void (*run_)(void* closure);
+    void* closure_;
+    void* sanitizerState_ = nullptr;    // fake stack (ASan) or fiber handle (TSan)
+    FiberGroup* group_ = nullptr;
+    Fiber* nextInGroup_ = nullptr;
+    Fiber* previousInGroup_ = nullptr;
 };
 
 }

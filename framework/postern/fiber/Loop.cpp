@@ -28,6 +28,14 @@ private:
 
 }
 
+const Completion Loop::wakingOwner{[](Operation& done) {
+                                       auto& fiber = *static_cast<Fiber*>(done.owner);
+                                       fiber.loop().wake(fiber);
+                                   },
+                                   [](Operation& expected, unsigned ahead) {
+                                       if (ahead > 0) static_cast<Fiber*>(expected.owner)->expect(ahead - 1);
+                                   }};
+
 Loop::Loop(LoopOptions options, std::unique_ptr<Poller> poller)
     : options_(std::move(options)),
       poller_(poller ? std::move(poller) : std::make_unique<EpollPoller>()),
@@ -38,6 +46,7 @@ Loop::Loop(LoopOptions options, std::unique_ptr<Poller> poller)
       previous_(currentLoop),
       gate_(std::make_shared<LoopGate>(*this)) {
     currentLoop = this;
+    enterThread();
     buffers_.prepare();
 }
 
@@ -54,17 +63,18 @@ Loop::~Loop() {
 void Loop::endFibers() {
     assert(!running_);
     const Current current(*this);
+    enterThread();
     stopped_ = false;
     draining_ = false;
     // Every round ends at least the fibers that do not wait in their clean-up; one that refuses for ever is our bug.
     for (int round = 0; (fiberCount_ > 0 || !drainables_.empty()) && round < 10'000; ++round) {
         abortDrain();
-        List<Fiber> all;
-        parked_.moveAllTo(all);
+        List<Fiber, FiberTag> all;
+        fibers_.moveAllTo(all);
         while (!all.empty()) {
             Fiber& fiber = all.popFront();
-            parked_.pushBack(fiber);
-            fiber.cancel();
+            fibers_.pushBack(fiber);
+            if (fiber.state_ == Fiber::State::waiting) fiber.cancel();
         }
         runReady();
         if (fiberCount_ > 0 || !drainables_.empty()) turn(poller_->now() + std::chrono::milliseconds(1));
@@ -78,6 +88,18 @@ Loop& Loop::current() {
 
 Loop* Loop::currentOrNull() { return currentLoop; }
 
+void* Loop::keepLocal(std::atomic<size_t>& slot, std::shared_ptr<void> object) {
+    static std::mutex mutex;
+    static size_t slots = 0;
+    {
+        const std::lock_guard lock(mutex);
+        if (slot == 0) slot = ++slots;
+    }
+    if (slot >= locals_.size()) locals_.resize(slot + 1);
+    locals_[slot] = std::move(object);
+    return locals_[slot].get();
+}
+
 void Loop::run() {
     const Current current(*this);
     while (!stopped_ && !(draining_ && drainables_.empty())) turn(TimePoint::max());
@@ -86,12 +108,14 @@ void Loop::run() {
 
 void Loop::turn(TimePoint latest) {
     const Current current(*this);
+    enterThread();
     runReady();
     runDeferred();
     if (stopped_ || (draining_ && drainables_.empty())) return;
     const bool busy = !ready_.empty() || hasPosted_.load(std::memory_order_acquire);
     poller_->wait(busy ? TimePoint::min() : std::min(latest, timers_.next()));
     now_ = poller_->now();
+    busySinceKnown_ = false;
     runPosted();
     timers_.fire(now_);
     runReady();
@@ -166,6 +190,7 @@ void Loop::abortDrain() {
 
 Fiber& Loop::place(Stack stack, void* closure, void (*function)(void*)) {
     auto* fiber = new (reinterpret_cast<void*>(fiberPlace(stack))) Fiber(*this, stack, function, closure);
+    fibers_.pushBack(*fiber);
     ++fiberCount_;
     return *fiber;
 }
@@ -177,7 +202,6 @@ Stack Loop::takeStack() {
 }
 
 void Loop::makeReady(Fiber& fiber) {
-    fiber.unlink();
     fiber.state_ = Fiber::State::scheduled;
     ready_.pushBack(fiber);
 }
@@ -193,8 +217,7 @@ void Loop::runDeferred() {
     if (deferring_) return;
     deferring_ = true;
     while (!deferred_.empty()) {
-        auto& deferred = deferred_.popFront();
-        deferred.run(deferred);
+        deferred_.popFront().runDeferred();
     }
     deferring_ = false;
 }
@@ -204,6 +227,7 @@ void Loop::noteBusy(const Fiber& fiber) {
     const auto now = poller_->roughly();
     if (const auto busy = now - busySince_; busy >= options_.busyWarning) warnOfBusy(fiber, busy);
     busySince_ = now;
+    busySinceKnown_ = true;
 }
 
 // One line in ten seconds: whoever does it does it often.
@@ -236,7 +260,6 @@ Wake Loop::park(Deadline deadline) {
     if (fiber.cancelled_ && fiber.shields_ == 0) return Wake::cancelled;
     fiber.state_ = Fiber::State::waiting;
     fiber.wake_ = Wake::ready;
-    parked_.pushBack(fiber);
     // Never in this round of timers: one that sleeps for no time again and again would keep all others from running.
     if (!deadline.isNever()) fiber.timer_.set(std::max(deadline.at(), now_ + Duration(1)));
     suspend(fiber);
@@ -248,17 +271,14 @@ void Loop::wake(Fiber& fiber, Wake why) {
     if (fiber.state_ != Fiber::State::waiting) return;
     fiber.wake_ = why;
     fiber.timer_.clear();
-    if (!mayResume()) return makeReady(fiber);
-    fiber.unlink();
-    resume(fiber);
+    fiber.ListNode<>::unlink();  // from the queue it waits in
+    if (mayResume()) resume(fiber);
+    else makeReady(fiber);
 }
 
 Wake Loop::perform(Operation& operation, Deadline deadline) {
     operation.owner = running_;
-    operation.completed = [](Operation& done) {
-        auto& fiber = *static_cast<Fiber*>(done.owner);
-        fiber.loop().wake(fiber);
-    };
+    operation.completion = &wakingOwner;
     if (poller_->submit(operation)) return Wake::ready;
     const auto wake = park(deadline);
     if (!operation.pending) return Wake::ready;  // it was complete before the other reason got its turn
@@ -316,13 +336,9 @@ void sleepFor(Duration duration) { sleepUntil(Loop::current().in(duration)); }
 
 void yield() {
     // A timer would fire before those that are ready; what is deferred puts us behind them.
-    struct Return : Deferred {
-        explicit Return(Fiber& yielding)
-            : Deferred([](Deferred& self) {
-                  auto& waiting = static_cast<Return&>(self).fiber;
-                  waiting.loop().wake(waiting);
-              }),
-              fiber(yielding) {}
+    struct Return final : Deferred {
+        explicit Return(Fiber& yielding) : fiber(yielding) {}
+        void runDeferred() override { fiber.loop().wake(fiber); }
         Fiber& fiber;
     };
     auto& loop = Loop::current();

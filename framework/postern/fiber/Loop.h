@@ -40,8 +40,10 @@ struct Drainable : ListNode<struct DrainTag> {
 
 /// Something to do once, as soon as the running fiber waits: corked output goes out then.
 struct Deferred : ListNode<struct DeferredTag> {
-    explicit Deferred(void (*function)(Deferred&)) : run(function) {}
-    void (*run)(Deferred&);
+    virtual void runDeferred() = 0;
+
+protected:
+    ~Deferred() = default;
 };
 
 class Loop;
@@ -112,6 +114,8 @@ public:
     /// Lets a parked fiber go on: at once when called on the loop itself, else after the running one. Nothing if it is
     /// not parked.
     void wake(Fiber& fiber, Wake why = Wake::ready);
+    /// Of an operation whose owner is a fiber that waits for it.
+    static const Completion wakingOwner;
     /// Submits and waits. When it returns anything but ready, the operation was cancelled.
     Wake perform(Operation& operation, Deadline deadline);
 
@@ -150,6 +154,12 @@ private:
     void resume(Fiber& fiber);
     void suspend(Fiber& fiber);
     void destroy(Fiber& fiber);
+    void enterThread();
+    template <typename T>
+    [[gnu::noinline]] void* makeLocal() {
+        return keepLocal(slotOf<T>, std::make_shared<T>());
+    }
+    void* keepLocal(std::atomic<size_t>& slot, std::shared_ptr<void> object);
     void runReady();
     void runDeferred();
     void runPosted();
@@ -161,6 +171,10 @@ private:
     void forgetWarm(Fiber& fiber);
     void trimIdleStacks();
 
+    // Where each loop has its T, as soon as there is one: the same place in all of them. 0 is nobody's.
+    template <typename T>
+    static inline std::atomic<size_t> slotOf{0};
+
     LoopOptions options_;
     std::unique_ptr<Poller> poller_;
     TimePoint now_;
@@ -168,13 +182,14 @@ private:
     BufferPool buffers_;
     StackPool stacks_;
     Fiber* running_ = nullptr;
+    List<Fiber, FiberTag> fibers_;      // all that exist
     List<Fiber> ready_;
-    List<Fiber> parked_;
     size_t fiberCount_ = 0;
     List<Deferred, DeferredTag> deferred_;
     List<Drainable, DrainTag> drainables_;
     std::vector<Fiber*> warm_;
-    TimePoint busySince_;               // the running fiber
+    TimePoint busySince_;               // when a fiber last stopped, if it was in this turn
+    bool busySinceKnown_ = false;
     TimePoint nextBusyWarning_;
     unsigned busyUntold_ = 0;           // since the last warning
     Timer trimTimer_;
@@ -184,9 +199,10 @@ private:
     bool stopped_ = false;
     Loop* previous_ = nullptr;
     std::unique_ptr<BlockingPool> blockingPool_;
-    std::vector<std::pair<const void*, std::shared_ptr<void>>> locals_;
+    std::vector<std::shared_ptr<void>> locals_;  // by slot
 
     void* context_ = nullptr;           // of the loop itself while a fiber runs
+    void* exceptions_ = nullptr;        // __cxa_get_globals() of this thread
     void* caughtExceptions_ = nullptr;
     unsigned uncaughtExceptions_ = 0;
     void* sanitizerState_ = nullptr;
@@ -237,10 +253,9 @@ void yield();
 
 template <typename T>
 T& Loop::local() {
-    static const char key = 0;
-    for (const auto& [known, object] : locals_)
-        if (known == &key) return *static_cast<T*>(object.get());
-    return *static_cast<T*>(locals_.emplace_back(&key, std::make_shared<T>()).second.get());
+    const auto slot = slotOf<T>.load(std::memory_order_relaxed);
+    void* object = slot < locals_.size() ? locals_[slot].get() : nullptr;
+    return *static_cast<T*>(object ? object : makeLocal<T>());
 }
 
 template <typename Function>

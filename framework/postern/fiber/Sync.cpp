@@ -4,28 +4,27 @@ namespace postern {
 
 Wake WaitQueue::wait(Deadline deadline) {
     auto& loop = Loop::current();
-    Waiter waiter(*loop.runningFiber());
-    waiters_.pushBack(waiter);
+    Fiber& fiber = *loop.runningFiber();
+    waiters_.pushBack(fiber);
     const auto wake = loop.park(deadline);
-    // A notification that came together with the deadline or a cancellation counts: it was taken from the others.
-    return waiter.notified ? Wake::ready : wake;
+    fiber.ListNode<>::unlink();  // one that is cancelled already does not wait, and nobody takes it out
+    return wake;
 }
 
 bool WaitQueue::notifyOne() {
     if (waiters_.empty()) return false;
-    Waiter& waiter = waiters_.popFront();
-    waiter.notified = true;
-    waiter.fiber.loop().wake(waiter.fiber);
+    Fiber& fiber = waiters_.front();
+    fiber.loop().wake(fiber);
     return true;
 }
 
 void WaitQueue::notifyAll() {
-    List<Waiter> all;
+    if (!waiters_.hasSeveral()) return static_cast<void>(notifyOne());
+    List<Fiber> all;
     waiters_.moveAllTo(all);
     while (!all.empty()) {
-        Waiter& waiter = all.popFront();
-        waiter.notified = true;
-        waiter.fiber.loop().wake(waiter.fiber);
+        Fiber& fiber = all.front();
+        fiber.loop().wake(fiber);
     }
 }
 

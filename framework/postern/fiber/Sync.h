@@ -18,14 +18,11 @@ public:
     bool notifyOne();
     void notifyAll();
     bool empty() const { return waiters_.empty(); }
+    /// Who is notified next; nullptr: nobody waits.
+    Fiber* first() { return empty() ? nullptr : &waiters_.front(); }
 
 private:
-    struct Waiter : ListNode<> {
-        explicit Waiter(Fiber& waiting) : fiber(waiting) {}
-        Fiber& fiber;
-        bool notified = false;
-    };
-    List<Waiter> waiters_;
+    List<Fiber> waiters_;
 };
 
 /// One fiber at a time; the next in line gets it directly. Works with std::lock_guard.

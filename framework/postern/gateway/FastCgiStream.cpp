@@ -58,11 +58,11 @@ bool FastCgiStream::tryReceive(Operation& operation) {
 }
 
 bool FastCgiStream::submitReceive(Operation& operation) {
-    const auto notify = [](void* self) { static_cast<FastCgiStream*>(self)->arrived(); };
+    static constexpr StreamReceiver receiver{[](void* self) { static_cast<FastCgiStream*>(self)->arrived(); }};
     try {
         do {
             if (tryReceive(operation)) return true;
-        } while (wire_->startReceive(notify, this));
+        } while (wire_->startReceive(receiver, this));
     } catch (const std::bad_alloc&) {
         operation.result = -ENOMEM;  // nobody knows how far the guard came
         return true;
@@ -77,7 +77,7 @@ void FastCgiStream::arrived() {
     if (!submitReceive(operation)) return;
     operation.pending = false;
     receiving_ = nullptr;
-    operation.completed(operation);
+    operation.complete();
 }
 
 void FastCgiStream::cancelReceive(Operation& operation) {
@@ -135,7 +135,7 @@ void FastCgiStream::wireSent() {
     cancelSend(operation);
     if (wire_->broken()) operation.result = -wire_->error();
     else if (!handedOver && !submitSend(operation)) return;
-    operation.completed(operation);
+    operation.complete();
 }
 
 void FastCgiStream::cancelSend(Operation& operation) {

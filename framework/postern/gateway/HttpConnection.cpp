@@ -38,6 +38,10 @@ void HttpConnection::awaitRequest() {
 }
 
 void HttpConnection::readRequest() {
+    static constexpr StreamReceiver receiver{[](void* self) { static_cast<HttpConnection*>(self)->awaitRequest(); },
+                                             [](void* self, unsigned ahead) {
+                                                 if (ahead > 1) fetch(self, sizeof(HttpConnection));
+                                             }};
     state_ = State::awaiting;
     for (;;) {
         switch (readHead()) {
@@ -68,7 +72,7 @@ void HttpConnection::readRequest() {
             const bool brief = proxyDue_ && gateway_.loop_.isDraining();
             timer_.set(gateway_.loop_.in(brief ? settings.drainGrace : settings.headTimeout).at());
         }
-        if (!stream_->startReceive([](void* self) { static_cast<HttpConnection*>(self)->awaitRequest(); }, this)) return;
+        if (!stream_->startReceive(receiver, this)) return;
     }
 }
 
@@ -221,7 +225,7 @@ void HttpConnection::serveOne() {
 void HttpConnection::end() {
     if (!stream_->broken()) {
         try {
-            stream_->hold(gateway_.count_);
+            stream_->hold(*gateway_.count_);
             gateway_.linger_.close(std::move(stream_));
         } catch (const std::bad_alloc&) {
             // Cut, then.

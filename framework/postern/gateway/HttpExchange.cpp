@@ -106,32 +106,50 @@ bool HttpExchange::willCloseFor(const ReplyHead& reply) const {
 }
 
 void HttpExchange::sendHead(const ReplyHead& reply) {
+    begin(reply);
+    FramingRoom room;
+    const auto start = connection_.gateway_.statusAndDate(reply.status, reply.reason);
+    stream().queue({start, reply.fields, writeFraming(reply, room)});
+}
+
+void HttpExchange::sendWhole(const ReplyHead& reply, std::string_view body) {
+    if (!reply.hasBody || body.empty()) return sendHead(reply);
+    assert(reply.contentLength == body.size());
+    begin(reply);
+    bodySent_ = body.size();
+    replyLeft_ = 0;
+    FramingRoom room;
+    const auto start = connection_.gateway_.statusAndDate(reply.status, reply.reason);
+    stream().write({start, reply.fields, writeFraming(reply, room), body});
+}
+
+void HttpExchange::begin(const ReplyHead& reply) {
     assert(!headSent_ && !finished_);
     stream().waitForRoom();  // from here on nothing waits: the status line is everybody's
-    auto& gateway = connection_.gateway_;
-    if (gateway.loop_.isDraining() || willCloseFor(reply)) connection_.closeAfter_ = true;
+    if (connection_.gateway_.loop_.isDraining() || willCloseFor(reply)) connection_.closeAfter_ = true;
     headSent_ = true;
     status_ = reply.status;
     noBody_ = !reply.hasBody;
     chunkedReply_ = reply.hasBody && !reply.contentLength && head().minorVersion > 0;
     untilClose_ = reply.hasBody && !reply.contentLength && head().minorVersion == 0;
     replyLeft_ = reply.contentLength.value_or(0);
+}
 
-    char framing[48] = "Content-Length: ";
-    size_t framingSize = 0;
+// The last lines of the head, and the empty one.
+std::string_view HttpExchange::writeFraming(const ReplyHead& reply, FramingRoom& room) const {
+    auto* end = room.data();
+    const auto add = [&](std::string_view text) { end = std::copy(text.begin(), text.end(), end); };
     if (chunkedReply_) {
-        constexpr std::string_view chunked = "Transfer-Encoding: chunked\r\n";
-        framingSize = chunked.copy(framing, chunked.size());
+        add("Transfer-Encoding: chunked\r\n");
     } else if (reply.contentLength && reply.status != 204 && reply.status >= 200) {
-        auto* end = std::to_chars(framing + 16, framing + 40, *reply.contentLength).ptr;
-        *end++ = '\r';
-        *end++ = '\n';
-        framingSize = static_cast<size_t>(end - framing);
+        add("Content-Length: ");
+        end = std::to_chars(end, room.data() + room.size(), *reply.contentLength).ptr;
+        add("\r\n");
     }
-    std::string_view close = "\r\n";
-    if (connection_.closeAfter_) close = "Connection: close\r\n\r\n";
-    else if (head().minorVersion == 0) close = "Connection: keep-alive\r\n\r\n";
-    stream().queue({gateway.statusAndDate(reply.status, reply.reason), reply.fields, {framing, framingSize}, close});
+    if (connection_.closeAfter_) add("Connection: close\r\n");
+    else if (head().minorVersion == 0) add("Connection: keep-alive\r\n");
+    add("\r\n");
+    return {room.data(), static_cast<size_t>(end - room.data())};
 }
 
 void HttpExchange::sendBody(std::string_view piece) {
@@ -159,12 +177,11 @@ void HttpExchange::finish() {
     assert(headSent_);
     if (chunkedReply_) stream().write(lastChunk);
     if (!noBody_ && replyLeft_ > 0) connection_.closeAfter_ = true;
-    if (!connection_.closeAfter_ && !discardBody()) connection_.closeAfter_ = true;
+    if (!connection_.closeAfter_ && !bodyDone_ && !discardBody()) connection_.closeAfter_ = true;
     if (lent_ > 0) stream().consume(std::exchange(lent_, 0));
 }
 
 bool HttpExchange::discardBody() {
-    if (bodyDone_) return true;
     if (head().expectContinue && !bodyStarted_) return false;
     bodyStarted_ = true;
     bodyLimit_ = std::min(bodyLimit_, clock_.receivedBytes() + worthReading);
@@ -196,7 +213,7 @@ std::unique_ptr<ByteStream> HttpExchange::upgrade(std::string_view fields) {
     stream().queue({"HTTP/1.1 101 Switching Protocols\r\n", fields, "\r\n"});
     headSent_ = finished_ = true;
     status_ = 101;
-    stream().hold(connection_.gateway_.count_);
+    stream().hold(*connection_.gateway_.count_);
     return std::move(connection_.stream_);
 }
 

@@ -10,7 +10,7 @@ HttpGateway::HttpGateway(Loop& loop, int listenFd, const HttpSettings& settings,
       loop_(loop),
       settings_(settings),
       handler_(handler),
-      count_(std::make_shared<ConnectionCount>()),
+      count_(new ConnectionCount),
       linger_(loop, settings.lingerTimeout) {
     if (listenFd < 0) return;
     port_ = ListenSocket::portOf(listenFd);
@@ -73,10 +73,8 @@ void HttpGateway::drainNow(How) {
     Drainable::unlink();
 }
 
-// Most replies begin as the one before.
-std::string_view HttpGateway::statusAndDate(int status, std::string_view reason) {
+std::string_view HttpGateway::writeStatusAndDate(int status, std::string_view reason) {
     const bool isStandard = reason.empty();
-    if (isStandard && status == replyStatus_ && loop_.now() < dateGoodUntil_) return replyStart_;
     replyStatus_ = 0;
     replyStart_.assign("HTTP/1.1 ").append(std::to_string(status)).append(1, ' ');
     replyStart_.append(isStandard ? reasonPhrase(status) : reason).append("\r\nDate: ").append(date()).append("\r\n");

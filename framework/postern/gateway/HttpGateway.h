@@ -58,14 +58,19 @@ private:
     void accepted(int fd, const sockaddr_storage& peer);
     void remove(HttpConnection& connection);
     std::string_view date();
-    std::string_view statusAndDate(int status, std::string_view reason);
+    /// Most replies begin as the one before.
+    std::string_view statusAndDate(int status, std::string_view reason) {
+        const bool isSame = reason.empty() && status == replyStatus_ && loop_.now() < dateGoodUntil_;
+        return isSame ? replyStart_ : writeStatusAndDate(status, reason);
+    }
+    std::string_view writeStatusAndDate(int status, std::string_view reason);
 
     Loop& loop_;
     const HttpSettings& settings_;
     const ExchangeHandler& handler_;
     std::unique_ptr<Listener> listener_;
     uint16_t port_ = 0;
-    std::shared_ptr<ConnectionCount> count_;  // shared with upgraded streams, which may outlive us
+    ConnectionCount::OfGateway count_;     // upgraded streams may outlive us
     Linger linger_;
     List<HttpConnection, ConnectionTag> connections_;
     List<HttpConnection, IdleTag> idle_;   // the one that waits longest first

@@ -40,6 +40,7 @@ void WebServerConnection::awaitRequest() {
 }
 
 void WebServerConnection::readRequest() {
+    static constexpr StreamReceiver receiver{[](void* self) { static_cast<WebServerConnection*>(self)->awaitRequest(); }};
     state_ = State::awaiting;
     for (;;) {
         const auto result = isFastCgi() ? readFastCgi() : readPacket();
@@ -51,7 +52,7 @@ void WebServerConnection::readRequest() {
         if (wire_->broken()) return gone();
         if (result == HeadResult::over || wire_->ended()) return end();
         armTimer();
-        if (!wire_->startReceive([](void* self) { static_cast<WebServerConnection*>(self)->awaitRequest(); }, this)) return;
+        if (!wire_->startReceive(receiver, this)) return;
     }
 }
 

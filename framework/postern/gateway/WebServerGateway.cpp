@@ -66,7 +66,7 @@ bool WebServerGateway::mayConnect(const Endpoint& peer) const {
 void WebServerGateway::serve(std::unique_ptr<ByteStream> stream, Endpoint peer) {
     stream->setLimits({StreamLimits().highWater, settings_.cgi.sendTimeout});
     ++count_->open;
-    stream->hold(count_);
+    stream->hold(*count_);
     auto* connection = new WebServerConnection(*this, std::move(stream), std::move(peer));
     connections_.pushBack(*connection);
     connection->awaitRequest();

@@ -56,7 +56,7 @@ private:
     const FastCgiLimits limits_;
     const ExchangeHandler& handler_;
     std::unique_ptr<Listener> listener_;
-    std::shared_ptr<ConnectionCount> count_ = std::make_shared<ConnectionCount>();  // shared with the streams
+    ConnectionCount::OfGateway count_{new ConnectionCount};  // streams may outlive us
     Linger linger_;
     HeadPool heads_;
     List<WebServerConnection, ConnectionTag> connections_;

@@ -11,8 +11,6 @@ namespace postern {
 
 namespace {
 
-// Copying this much costs less than making a fiber wait for it.
-constexpr size_t largePiece = 16 * 1024;
 constexpr size_t maxLargePieces = 2;
 
 }
@@ -28,38 +26,57 @@ struct ByteStream::Chunk {
     static Chunk* makeBlock(BufferPool& pool) {
         char* block = pool.take();
         auto* chunk = new (block) Chunk;
-        chunk->data = block + sizeof(Chunk);
+        chunk->empty();
         chunk->end = block + BufferPool::blockSize;
         return chunk;
     }
     size_t room() const { return end ? static_cast<size_t>(end - (data + size)) : 0; }
+    bool isBlock() const { return end != nullptr; }
+    void empty() {
+        data = reinterpret_cast<const char*>(this + 1);
+        size = 0;
+    }
     void release(BufferPool& pool) {
         if (waitedFor) --*waitedFor;
         else pool.giveBack(reinterpret_cast<char*>(this));
     }
 };
 
-// What a stream has to send, and who waits until it is sent.
+// What a stream has to send, and who waits until it is sent. An empty one may keep a block for the next bytes.
 struct ByteStream::Outbox {
     explicit Outbox(Loop& loop)
-        : stall(loop.timers(), [](Timer& timer) { static_cast<Outbox*>(timer.owner())->stream->breakOff(ETIMEDOUT); }, this) {
+        : blocks(loop.buffers()), stall(loop.timers(), [](Timer& timer) { static_cast<Outbox*>(timer.owner())->stream->breakOff(ETIMEDOUT); }, this) {
         sending.kind = Operation::Kind::send;
         sending.owner = this;
         sending.gather = gather;
-        sending.completed = [](Operation& operation) {
-            auto& sender = *static_cast<Outbox*>(operation.owner)->stream;
-            sender.sent(operation.result);
-            sender.sendQueued();
-        };
+        sending.completion = &sentLater;
     }
 
+    Outbox(const Outbox&) = delete;
+    Outbox& operator=(const Outbox&) = delete;
+    ~Outbox() { clear(); }
+
+    void clear() {
+        while (first) {
+            auto* chunk = first;
+            first = chunk->next;
+            chunk->release(blocks);
+        }
+        last = nullptr;
+        queued = 0;
+    }
     size_t roomInLast() const { return last ? last->room() : 0; }
-    void copyToLast(std::string_view piece) {
-        piece.copy(const_cast<char*>(last->data) + last->size, piece.size());
-        last->size += piece.size();
-        queued += piece.size();
+    char* place(size_t size) {
+        char* at = const_cast<char*>(last->data) + last->size;
+        last->size += size;
+        queued += size;
+        return at;
     }
+    void copyToLast(std::string_view piece) { piece.copy(place(piece.size()), piece.size()); }
 
+    static const Completion sentLater;
+
+    BufferPool& blocks;
     ByteStream* stream = nullptr;
     Chunk* first = nullptr;    // of the queue
     Chunk* last = nullptr;
@@ -69,6 +86,12 @@ struct ByteStream::Outbox {
     Timer stall;               // set while sending waits for the peer
     std::unique_ptr<Outbox> next;  // in the pool
 };
+
+const Completion ByteStream::Outbox::sentLater{[](Operation& operation) {
+    auto& sender = *static_cast<Outbox*>(operation.owner)->stream;
+    sender.sent(operation.result);
+    sender.sendQueued();
+}};
 
 // Those of a loop that nobody uses.
 class ByteStream::OutboxPool {
@@ -82,20 +105,20 @@ public:
     }
     void giveBack(std::unique_ptr<Outbox> outbox) noexcept {
         if (count_ == kept) return;
+        if (count_ >= keptWithBlock) outbox->clear();
         ++count_;
         outbox->next = std::move(free_);
         free_ = std::move(outbox);
     }
 
 private:
-    static constexpr size_t kept = 128;
+    static constexpr size_t kept = 128, keptWithBlock = 4;
     std::unique_ptr<Outbox> free_;
     size_t count_ = 0;
 };
 
 ByteStream::ByteStream(Loop& loop)
-    : Deferred([](Deferred& self) { static_cast<ByteStream&>(self).uncork(); }),
-      loop_(loop),
+    : loop_(loop),
       in_(loop.buffers()),
       lastReceived_(loop.now()) {
     receiving_.kind = Operation::Kind::receive;
@@ -128,7 +151,7 @@ size_t ByteStream::queuedInOutbox() const { return out_->queued; }
 
 // Nothing, if it is in use.
 void ByteStream::giveBackOutbox() {
-    if (!out_ || out_->queued > 0 || out_->sending.pending || !out_->writers.empty()) return;
+    if (out_->queued > 0 || out_->sending.pending || !out_->writers.empty()) return;
     out_->stall.clear();
     loop_.local<OutboxPool>().giveBack(std::unique_ptr<Outbox>(std::exchange(out_, nullptr)));
 }
@@ -143,10 +166,7 @@ bool ByteStream::receive(Deadline deadline) {
     if (ended_) return false;
     throwIfBroken();
     receiving_.owner = loop_.runningFiber();
-    receiving_.completed = [](Operation& operation) {
-        auto& fiber = *static_cast<Fiber*>(operation.owner);
-        fiber.loop().wake(fiber);
-    };
+    receiving_.completion = &Loop::wakingOwner;
     if (!submitReceive(receiving_)) {
         in_.shrink();
         const auto wake = loop_.park(deadline);
@@ -161,17 +181,24 @@ bool ByteStream::receive(Deadline deadline) {
     return !ended_;
 }
 
-bool ByteStream::startReceive(void (*notify)(void*), void* owner) {
-    assert(!receiving_.pending);
-    if (ended_ || broken()) return true;
-    notify_ = notify;
-    owner_ = owner;
-    receiving_.owner = this;
-    receiving_.completed = [](Operation& operation) {
+const Completion ByteStream::startedReceive{
+    [](Operation& operation) {
         auto& stream = *static_cast<ByteStream*>(operation.owner);
         stream.finishReceive();
-        stream.notify_(stream.owner_);
-    };
+        stream.receiver_->notify(stream.owner_);
+    },
+    [](Operation& operation, unsigned ahead) {
+        const auto& stream = *static_cast<ByteStream*>(operation.owner);
+        if (stream.receiver_->expect) stream.receiver_->expect(stream.owner_, ahead);
+    }};
+
+bool ByteStream::startReceive(const StreamReceiver& receiver, void* owner) {
+    assert(!receiving_.pending);
+    if (ended_ || broken()) return true;
+    receiver_ = &receiver;
+    owner_ = owner;
+    receiving_.owner = this;
+    receiving_.completion = &startedReceive;
     if (submitReceive(receiving_)) {
         finishReceive();
         return true;
@@ -227,6 +254,15 @@ void ByteStream::writeLarge(std::span<const std::string_view> pieces) {
 void ByteStream::queue(std::span<const std::string_view> pieces) {
     if (broken() || finished_) return;
     copyAll(pieces);
+}
+
+char* ByteStream::place(size_t size) {
+    if (broken() || finished_) return nullptr;
+    auto& out = outbox();
+    if (!out.last) append(*Chunk::makeBlock(loop_.buffers()));
+    if (out.roomInLast() < size) return nullptr;
+    cork();
+    return out.place(size);
 }
 
 void ByteStream::copyAll(std::span<const std::string_view> pieces) {
@@ -323,15 +359,15 @@ size_t ByteStream::gather(Operation& operation, iovec* pieces, size_t limit) {
 
 // Runs on the loop when the fiber that wrote waits. Others are woken from here only, as the last thing, because they
 // may destroy the stream.
-void ByteStream::uncork() {
+void ByteStream::runDeferred() {
     sendQueued();
     if (std::exchange(wakeWriters_, false) && out_) out_->writers.notifyAll();
-    giveBackOutbox();
+    if (out_) giveBackOutbox();
     if (broken() && receiving_.pending) {
         // Whoever waits for bytes learns of the break as if the kernel had said so.
         cancelReceive(receiving_);
         receiving_.result = -error_;
-        return receiving_.completed(receiving_);
+        return receiving_.complete();
     }
     if (progress_ && (broken() || (!out_ && finished_ == shutdownSent_ && (!finished_ || isShutDown())))) {
         auto* notify = std::exchange(progress_, nullptr);
@@ -347,7 +383,7 @@ void ByteStream::sendQueued() {
         }
         sent(out_->sending.result);
     }
-    giveBackOutbox();
+    if (out_) giveBackOutbox();
     if (queuedBytes() == 0 && finished_ && !shutdownSent_ && !broken()) {
         shutdownSent_ = true;
         shutdownSend();
@@ -367,6 +403,11 @@ void ByteStream::sent(int64_t result) {
 
 void ByteStream::dropSent(size_t size) {
     auto& out = *out_;
+    if (size == out.queued && out.first == out.last && out.first->isBlock()) {
+        out.first->empty();
+        out.queued = 0;
+        return;
+    }
     out.queued -= size;
     while (out.first && size >= out.first->size) {
         size -= out.first->size;
@@ -382,13 +423,7 @@ void ByteStream::dropSent(size_t size) {
 
 void ByteStream::dropQueue() {
     if (!out_) return;
-    while (out_->first) {
-        auto* chunk = out_->first;
-        out_->first = chunk->next;
-        chunk->release(loop_.buffers());
-    }
-    out_->last = nullptr;
-    out_->queued = 0;
+    out_->clear();
     giveBackOutbox();
 }
 

@@ -23,10 +23,21 @@ struct StreamLimits {
     Duration sendTimeout = std::chrono::seconds(30);  ///< without any progress, then the stream breaks
 };
 
+/// What startReceive() calls, with its owner.
+struct StreamReceiver {
+    void (*notify)(void* owner);
+    void (*expect)(void* owner, unsigned ahead) = nullptr;  ///< as Completion::expected
+};
+
+/// For owners who will look by themselves.
+inline constexpr StreamReceiver noReceiver{[](void*) {}};
+
 /// Is told when a stream that it was given to goes.
 struct StreamHolder {
-    virtual ~StreamHolder() = default;
     virtual void streamGone() = 0;
+
+protected:
+    ~StreamHolder() = default;
 };
 
 class ByteStream : private Deferred {
@@ -54,9 +65,9 @@ public:
     /// line broke, TimedOut, Cancelled; nothing is lost by the latter two.
     bool receive(Deadline deadline = Deadline::never());
 
-    /// For owners without a fiber: `notify(owner)` is called once, on the loop, when bytes, the end or a failure came.
-    /// True: that is so already, and it will not be called.
-    [[nodiscard]] bool startReceive(void (*notify)(void* owner), void* owner);
+    /// For owners without a fiber: `receiver.notify(owner)` is called once, on the loop, when bytes, the end or a failure
+    /// came. True: that is so already, and it will not be called. `receiver` is not copied.
+    [[nodiscard]] bool startReceive(const StreamReceiver& receiver, void* owner);
     void stopReceive();
     bool isReceiving() const { return receiving_.pending; }
 
@@ -70,6 +81,9 @@ public:
 
     // ── Sending ──
 
+    /// A piece of so many bytes is not copied: making a fiber wait for it costs less.
+    static constexpr size_t largePiece = 16 * 1024;
+
     /// Queues the pieces, in order and with nothing between them. Waits while more than the high-water mark is queued.
     /// Large pieces are not copied but sent from where they are; it returns when they are gone. Throws Disconnected,
     /// Cancelled.
@@ -79,6 +93,9 @@ public:
     /// Queues without ever waiting; allowed outside fibers. Nothing happens on a broken stream.
     void queue(std::span<const std::string_view> pieces);
     void queue(std::initializer_list<std::string_view> pieces) { queue(std::span(pieces.begin(), pieces.size())); }
+    /// Queues `size` bytes that the caller puts there before he does anything else. Null: they are too many to lie in one
+    /// piece, or nothing can be sent; the others above know what to do then.
+    char* place(size_t size);
     /// Sends what is queued and waits until the kernel has all of it. Throws Disconnected, TimedOut, Cancelled.
     virtual void flush(Deadline deadline = Deadline::never());
     /// Waits while more than the high-water mark is queued. Throws Disconnected, Cancelled.
@@ -108,10 +125,11 @@ public:
         cork();
     }
 
-    /// Tells `holder` when this stream goes: a place among the connections that are counted is free, say.
-    void hold(std::shared_ptr<StreamHolder> holder) {
+    /// Tells `holder`, which lives that long, when this stream goes: a place among the connections that are counted is free,
+    /// say.
+    void hold(StreamHolder& holder) {
         assert(!holder_);
-        holder_ = std::move(holder);
+        holder_ = &holder;
     }
 
     Loop& loop() const { return loop_; }
@@ -138,7 +156,7 @@ private:
     size_t queuedInOutbox() const;
     void giveBackOutbox();
     void finishReceive();
-    void uncork();
+    void runDeferred() override;
     void sendQueued();
     void sent(int64_t result);
     void dropSent(size_t size);
@@ -150,15 +168,16 @@ private:
     void copyToQueue(std::string_view piece);
     void waitUntilQueued(size_t atMost);
     void throwIfBroken() const;
+    static const Completion startedReceive;
     static size_t gather(Operation& operation, iovec* pieces, size_t limit);
 
     Loop& loop_;
-    std::shared_ptr<StreamHolder> holder_;
+    StreamHolder* holder_ = nullptr;
     ReceiveBuffer in_;
     Operation receiving_;
     Outbox* out_ = nullptr;    // while something is queued, or somebody waits for it
     TimePoint lastReceived_;
-    void (*notify_)(void*) = nullptr;
+    const StreamReceiver* receiver_ = nullptr;
     void (*progress_)(void*) = nullptr;
     void* owner_ = nullptr;    // whom they tell
     uint32_t highWater_;

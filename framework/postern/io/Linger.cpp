@@ -25,6 +25,7 @@ public:
 
 private:
     void discard() {
+        static constexpr StreamReceiver receiver{[](void* self) { static_cast<Connection*>(self)->discard(); }};
         if (!timer_.isSet()) timer_.set(owner_.loop_.in(owner_.patience_).at());
         for (;;) {
             const auto size = stream_->unread().size();
@@ -34,7 +35,7 @@ private:
                 delete this;
                 return;
             }
-            if (!stream_->startReceive([](void* self) { static_cast<Connection*>(self)->discard(); }, this)) return;
+            if (!stream_->startReceive(receiver, this)) return;
         }
     }
 

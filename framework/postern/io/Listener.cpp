@@ -141,10 +141,11 @@ Listener::Listener(Loop& loop, int fd, Accepted accepted)
     accepting_.descriptor = &descriptor_;
     accepting_.address = &peer_;
     accepting_.owner = this;
-    accepting_.completed = [](Operation& operation) {
+    static constexpr Completion acceptedLater{[](Operation& operation) {
         auto& self = *static_cast<Listener*>(operation.owner);
         if (self.handle(operation.result)) self.acceptAll();
-    };
+    }};
+    accepting_.completion = &acceptedLater;
     loop.poller().attach(descriptor_);
 }
 

@@ -82,12 +82,12 @@ void Pipe::completeReady() {
     if (auto* operation = sending_; operation && trySend(*operation)) {
         forget(*operation, sending_);
         if (peer_) peer_->retry();
-        operation->completed(*operation);
+        operation->complete();
     }
     if (auto* operation = receiving_; operation && tryReceive(*operation)) {
         forget(*operation, receiving_);
         if (peer_) peer_->retry();
-        operation->completed(*operation);  // last: the owner may destroy us
+        operation->complete();  // last: the owner may destroy us
     }
 }
 

@@ -25,9 +25,9 @@ protected:
     bool hasArrived() const override { return !arrived_.empty() || !peer_ || peerFinished_; }
 
 private:
-    struct Retry : postern::Deferred {
-        explicit Retry(Pipe& owner)
-            : postern::Deferred([](postern::Deferred& self) { static_cast<Retry&>(self).pipe.completeReady(); }), pipe(owner) {}
+    struct Retry final : postern::Deferred {
+        explicit Retry(Pipe& owner) : pipe(owner) {}
+        void runDeferred() override { pipe.completeReady(); }
         Pipe& pipe;
     };
 

@@ -291,7 +291,7 @@ void TlsStream::opened() {
     if (!sending_) return;
     auto& operation = *sending_;
     cancelSend(operation);
-    if (submitSend(operation)) operation.completed(operation);
+    if (submitSend(operation)) operation.complete();
 }
 
 void TlsStream::refuse(const std::string& why) {
@@ -376,7 +376,8 @@ bool TlsStream::tryReceive(Operation& operation) {
 // True: there is something more to look at.
 bool TlsStream::awaitBytes() {
     if (wire_->isReceiving() || wire_->ended() || wire_->broken()) return false;
-    return wire_->startReceive([](void* self) { static_cast<TlsStream*>(self)->arrived(); }, this);
+    static constexpr StreamReceiver receiver{[](void* self) { static_cast<TlsStream*>(self)->arrived(); }};
+    return wire_->startReceive(receiver, this);
 }
 
 bool TlsStream::submitReceive(Operation& operation) {
@@ -399,7 +400,7 @@ void TlsStream::arrived() {
         auto& operation = *receiving_;
         operation.pending = false;
         receiving_ = nullptr;
-        if (submitReceive(operation)) operation.completed(operation);
+        if (submitReceive(operation)) operation.complete();
         return;
     }
     try {
@@ -485,7 +486,7 @@ void TlsStream::wireSent() {
     cancelSend(operation);
     if (wire_->broken()) operation.result = -wire_->error();
     else if (!handedOver && !submitSend(operation)) return;
-    operation.completed(operation);
+    operation.complete();
     if (cutShort_ && receiving_ && queuedBytes() == 0) arrived();
 }
 

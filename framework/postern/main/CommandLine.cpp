@@ -133,7 +133,7 @@ private:
         MaskKey mask;
         fillRandom(mask);
         std::array<char, maxFrameHeader> header;
-        const auto size = writeFrameHeader({true, false, opcode, mask, payload.size()}, header);
+        const auto size = writeFrameHeader({true, false, opcode, mask, payload.size()}, header.data());
         applyMask(payload, mask);
         server_.write({{header.data(), size}, payload});
     }

@@ -32,7 +32,6 @@ void holdStandardDescriptors() {
 }
 
 struct WhenStreamGone final : StreamHolder {
-    explicit WhenStreamGone(std::function<void()> action) : act(std::move(action)) {}
     void streamGone() override { act(); }
     std::function<void()> act;
 };
@@ -60,6 +59,7 @@ int runCgi(int argc, char** argv, const ProgramOptions& defaults, const Handler&
     const StackOverflowReport report;
     bool complete = false;
     int left = 2;  // the handler and the stream
+    WhenStreamGone whenGone;
     Loop loop(loopOptions(options, log.function()));
     loop.spawn([&] {
         auto stream = std::make_unique<StandardStreams>(loop);
@@ -67,7 +67,8 @@ int runCgi(int argc, char** argv, const ProgramOptions& defaults, const Handler&
         const auto ended = [&] {
             if (--left == 0) loop.drain(options.shutdownTimeout);
         };
-        stream->hold(std::make_shared<WhenStreamGone>(ended));
+        whenGone.act = ended;
+        stream->hold(whenGone);
         complete = serveCgi(std::move(stream), variables, settings,
                             [&](Exchange& exchange) { serveExchange(exchange, handling, handler); });
         ended();

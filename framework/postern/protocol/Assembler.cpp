@@ -24,22 +24,51 @@ std::optional<FrameError> Assembler::accept(const FrameHeader& header) const {
     if (startsMessage && open) return error("new message inside a fragmented one");
     const bool compressed = startsMessage ? header.rsv1 : open_->compressed;
     if (header.payloadLength > (compressed ? wireRoom() : messageRoom())) return tooBig();
-    if (open && open_->fragments >= limits_.fragments) return error("too many fragments", CloseCode::policyViolation);
+    if (open && open_->fragments >= fragmentLimit_) return error("too many fragments", CloseCode::policyViolation);
     return {};
 }
 
-uint64_t Assembler::messageRoom() const { return limits_.messageBytes - (open_ ? open_->bytes : 0); }
+uint64_t Assembler::messageRoom() const { return messageLimit_ - (open_ ? open_->bytes : 0); }
 
 // What does not compress is longer than what it stands for, by an eighth with the fixed codes of deflate (RFC 1951 §3.2.6),
 // and each flush adds an empty block.
 uint64_t Assembler::wireRoom() const {
     constexpr uint64_t flush = 16, start = 64;
-    if (limits_.messageBytes >> 62) return limits_.messageBytes;
+    if (messageLimit_ >> 62) return messageLimit_;
     const uint64_t fragments = insideMessage() ? open_->fragments : 0, wireBytes = open_ ? open_->wireBytes : 0;
-    return limits_.messageBytes + limits_.messageBytes / 8 + start + flush * (fragments + 1) - wireBytes;
+    return messageLimit_ + messageLimit_ / 8 + start + flush * (fragments + 1) - wireBytes;
+}
+
+// What nearly every message is: one frame, all of it there, not compressed, of less than 64 KiB. Nothing: it is something
+// else, or wrong. (readFrameHeader() and accept() would say the same, at several times the cost.)
+inline std::optional<Incoming> Assembler::usualMessage(std::span<char> input) const {
+    if (open_ || input.size() < 2) return {};
+    const auto first = static_cast<uint8_t>(input[0]), second = static_cast<uint8_t>(input[1]);
+    const bool isText = first == 0x81, isMasked = second & 0x80;
+    if ((!isText && first != 0x82) || isMasked != (role_ == Role::server)) return {};
+    size_t length = second & 0x7f, headerSize = isMasked ? 6 : 2;
+    if (length > 125) {
+        headerSize += 2;
+        if (length == 127 || input.size() < headerSize) return {};
+        length = static_cast<size_t>(static_cast<uint8_t>(input[2]) << 8 | static_cast<uint8_t>(input[3]));
+        if (length < 126) return {};
+    }
+    if (input.size() < headerSize + length || length > messageLimit_) return {};
+    const auto payload = input.subspan(headerSize, length);
+    MaskKey key{};
+    if (isMasked) {
+        std::copy_n(payload.data() - key.size(), key.size(), key.begin());
+        applyMask(payload, key);
+    }
+    if (!isText || isValidUtf8({payload.data(), length}))
+        return Incoming{static_cast<WebSocketOpcode>(first & 0x0f), false, payload};
+    applyMask(payload, key);  // as it was
+    return {};
 }
 
 Assembler::Step Assembler::next(std::span<char> input, size_t hold) {
+    if (const auto usual = usualMessage(input))
+        return {*usual, static_cast<size_t>(usual->payload.data() + usual->payload.size() - input.data())};
     size_t consumed = 0;
     for (;;) {
         const auto rest = input.subspan(consumed);
@@ -65,7 +94,7 @@ Assembler::Step Assembler::next(std::span<char> input, size_t hold) {
         const bool complete = rest.size() - header.size() >= header.payloadLength;
         if (isControl(header.opcode) || (complete && header.fin && !header.rsv1 && !insideMessage())) {
             if (!complete) return {NeedMore(), consumed};
-            auto step = isControl(header.opcode) ? control(header, rest) : wholeMessage(header, rest);
+            auto step = wholeFrame(header, rest);
             step.consumed += consumed;
             return step;
         }
@@ -87,18 +116,11 @@ void Assembler::begin(const FrameHeader& header) {
     open_->inFrame = true;
 }
 
-Assembler::Step Assembler::control(const FrameHeader& header, std::span<char> input) {
+Assembler::Step Assembler::wholeFrame(const FrameHeader& header, std::span<char> input) {
     const auto payload = input.subspan(header.size(), static_cast<size_t>(header.payloadLength));
     if (header.mask) applyMask(payload, *header.mask);
+    if (header.opcode == WebSocketOpcode::text && !isValidUtf8({payload.data(), payload.size()})) return {notUtf8(), 0};
     return {Incoming{header.opcode, false, payload}, header.size() + payload.size()};
-}
-
-Assembler::Step Assembler::wholeMessage(const FrameHeader& header, std::span<char> input) {
-    auto step = control(header, input);
-    const auto payload = std::get<Incoming>(step.result).payload;
-    if (header.opcode == WebSocketOpcode::text && !isValidUtf8({payload.data(), payload.size()}))
-        return {notUtf8(), 0};
-    return step;
 }
 
 // What has arrived of the frame's payload, and at its end what the decompressor still holds of the message.

@@ -5,6 +5,7 @@
 #include "postern/protocol/Frame.h"
 #include "postern/protocol/PerMessageDeflate.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,11 +32,14 @@ struct Held {};
 
 class Assembler {
 public:
-    enum class Role { server, client };
+    enum class Role : uint8_t { server, client };
 
     /// `deflate` outlives it; none: compressed messages are refused.
     Assembler(Role role, const AssemblerLimits& limits, PerMessageDeflate* deflate = nullptr)
-        : limits_(limits), deflate_(deflate), role_(role) {}
+        : messageLimit_(limits.messageBytes),
+          deflate_(deflate),
+          fragmentLimit_(static_cast<uint32_t>(std::min<size_t>(limits.fragments, UINT32_MAX))),
+          role_(role) {}
 
     struct Step {
         std::variant<NeedMore, FrameError, Incoming, Held> result;
@@ -65,6 +69,7 @@ private:
     std::optional<FrameError> accept(const FrameHeader& header) const;
     uint64_t messageRoom() const;
     uint64_t wireRoom() const;
+    std::optional<Incoming> usualMessage(std::span<char> input) const;
     void begin(const FrameHeader& header);
     Gathered gather(std::span<char> payload, size_t hold, size_t& consumed);
     void makeRoom(size_t size, size_t hold);
@@ -73,8 +78,7 @@ private:
     Gathered inflated(const Inflater::Progress& progress, size_t before);
     size_t roomToInflate(size_t hold) const;
     Gathered appended(size_t before);
-    Step control(const FrameHeader& header, std::span<char> input);
-    Step wholeMessage(const FrameHeader& header, std::span<char> input);
+    static Step wholeFrame(const FrameHeader& header, std::span<char> input);
     Step finishMessage(size_t consumed);
 
     // A message that is gathered.
@@ -93,9 +97,10 @@ private:
         Utf8Validator utf8;
     };
 
-    AssemblerLimits limits_;
+    uint64_t messageLimit_;
     PerMessageDeflate* deflate_;
     std::unique_ptr<Open> open_;      // from the first piece of a message until it is taken
+    uint32_t fragmentLimit_;
     Role role_;
 };
 

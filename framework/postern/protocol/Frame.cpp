@@ -47,7 +47,7 @@ std::variant<NeedMore, FrameError, FrameHeader> readFrameHeader(std::string_view
     return header;
 }
 
-size_t writeFrameHeader(const FrameHeader& header, std::array<char, maxFrameHeader>& out) {
+size_t writeFrameHeader(const FrameHeader& header, char* out) {
     const auto length = header.payloadLength;
     out[0] = static_cast<char>((header.fin ? 0x80 : 0) | (header.rsv1 ? 0x40 : 0) | static_cast<int>(header.opcode));
     const int maskBit = header.mask ? 0x80 : 0;
@@ -65,7 +65,7 @@ size_t writeFrameHeader(const FrameHeader& header, std::array<char, maxFrameHead
         out[1] = static_cast<char>(maskBit | static_cast<int>(length));
     }
     if (header.mask) {
-        std::copy(header.mask->begin(), header.mask->end(), out.begin() + static_cast<ptrdiff_t>(size));
+        std::copy(header.mask->begin(), header.mask->end(), out + size);
         size += 4;
     }
     return size;

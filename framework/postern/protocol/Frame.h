@@ -46,7 +46,7 @@ std::variant<NeedMore, FrameError, FrameHeader> readFrameHeader(std::string_view
 
 inline constexpr size_t maxFrameHeader = 14;
 
-/// Writes the header and returns its size.
-size_t writeFrameHeader(const FrameHeader& header, std::array<char, maxFrameHeader>& out);
+/// Writes the header's size() bytes to `out` and returns how many they are.
+size_t writeFrameHeader(const FrameHeader& header, char* out);
 
 }

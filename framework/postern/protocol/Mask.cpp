@@ -13,11 +13,9 @@ using Vector = uint8_t __attribute__((vector_size(32)));
 }
 
 void applyMask(std::span<char> data, MaskKey key, size_t offset) {
-    char turned[4];
-    std::copy(key.begin(), key.end(), turned);
-    if (offset % 4 != 0) std::rotate(turned, turned + offset % 4, turned + 4);
+    if (offset % 4 != 0) std::rotate(key.begin(), key.begin() + offset % 4, key.end());
     uint32_t word;
-    std::memcpy(&word, turned, sizeof word);
+    std::memcpy(&word, key.data(), sizeof word);
     const uint64_t doubleWord = uint64_t{word} << 32 | word;
 
     char* at = data.data();
@@ -46,7 +44,7 @@ void applyMask(std::span<char> data, MaskKey key, size_t offset) {
         at += 4;
         left -= 4;
     }
-    for (size_t i = 0; i < left; ++i) at[i] = static_cast<char>(at[i] ^ turned[i % 4]);
+    for (size_t i = 0; i < left; ++i) at[i] = static_cast<char>(at[i] ^ key[i]);
 }
 
 }

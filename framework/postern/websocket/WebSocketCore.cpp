@@ -9,11 +9,7 @@ namespace postern {
 
 WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, const WebSocketOptions& options, Established established)
     : Drainable([](Drainable& self, How how) { static_cast<WebSocketCore&>(self).drainNow(how); }),
-      Deferred([](Deferred& self) { static_cast<WebSocketCore&>(self).settle(); }),
       loop_(stream->loop()),
-      terms_(loop_.local<TermsPool>().share({loop_.gate(), options.pingInterval, options.pingGrace, options.closeTimeout,
-                                             options.pingMessage, options.fragmentSize, options.maxQueued, options.overflow,
-                                             options.overflowCode})),
       stream_(std::move(stream)),
       deflate_(established.deflate ? std::make_unique<PerMessageDeflate>(*established.deflate,
                                                                         options.deflate.value_or(DeflateOptions()), !established.isClient,
@@ -23,10 +19,13 @@ WebSocketCore::WebSocketCore(std::unique_ptr<ByteStream> stream, const WebSocket
                  {options.maxMessage ? options.maxMessage : defaultMaxMessage,
                   options.maxFragments ? options.maxFragments : defaultMaxFragments},
                  deflate_.get()),
-      timer_(loop_.timers(), [](Timer& timer) { static_cast<WebSocketCore*>(timer.owner())->timePassed(); }, this),
+      terms_(loop_.local<TermsPool>().share({loop_.gate(), options.pingInterval, options.pingGrace, options.closeTimeout,
+                                             options.pingMessage, options.fragmentSize, options.maxQueued, options.overflow,
+                                             options.overflowCode})),
+      isClient_(established.isClient),
       lastPing_(loop_.now()),
-      request_(std::move(established.request)),
-      isClient_(established.isClient) {
+      timer_(loop_.timers(), [](Timer& timer) { static_cast<WebSocketCore*>(timer.owner())->timePassed(); }, this),
+      request_(std::move(established.request)) {
     if (!established.protocol.empty()) extra().protocol = std::move(established.protocol);
     stream_->setLimits({options.highWater, options.sendTimeout});
     loop_.add(*this);

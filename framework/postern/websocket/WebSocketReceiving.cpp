@@ -32,14 +32,16 @@ private:
 // What is worth to be gathered of a message before it goes on.
 size_t WebSocketCore::hold() const {
     if (closeSent_ || reading_ != Reading::whole) return pieceSize;
-    return waitingForWhole_ > 0 || tellsMessages() ? SIZE_MAX : pieceSize;
+    const bool isWanted = waitingForWhole_ > 0 || (tellsMessages() && !telling_);
+    return isWanted ? SIZE_MAX : pieceSize;
 }
 
 // Handles what has arrived, up to the next data message, or to a piece of one that is enough for now.
 WebSocketCore::Arrived WebSocketCore::advance() {
     if (isEnded()) return Arrived::end;
     if (ready_) return Arrived::message;
-    returnLent();
+    if (lentBytes_ > 0) returnLent();
+    if (stream_->unread().empty() && !held_ && !hasControls()) return Arrived::nothing;
     const auto arrived = takeIn();
     if (pong_) answerPing();
     if (isEnded()) return Arrived::end;
@@ -53,6 +55,14 @@ WebSocketCore::Arrived WebSocketCore::takeIn() {
         if (held_ && !dropping && assembler_.gathered() >= hold()) return Arrived::piece;
         if (!held_ && stream_->unread().empty()) break;
         const auto step = assembler_.next(stream_->unread(), hold());
+        const auto* const frame = std::get_if<Incoming>(&step.result);
+        if (frame && !isControl(frame->opcode) && !dropping) {
+            ready_ = *frame;
+            lentBytes_ = step.consumed;
+            held_ = false;
+            if (frame->assembled) stream_->consume(std::exchange(lentBytes_, 0));
+            break;
+        }
         held_ = std::holds_alternative<Held>(step.result);
         if (held_ || std::holds_alternative<NeedMore>(step.result)) {
             stream_->consume(step.consumed);
@@ -64,18 +74,13 @@ WebSocketCore::Arrived WebSocketCore::takeIn() {
             fail(error->code, error->reason);
             break;
         }
-        const auto& frame = std::get<Incoming>(step.result);
-        if (isControl(frame.opcode)) {
-            handleControl(frame);
+        if (isControl(frame->opcode)) {
+            handleControl(*frame);
             if (stream_) stream_->consume(step.consumed);
-        } else if (dropping) {
-            if (frame.assembled) assembler_.takeMessage();
+        } else {
+            if (frame->assembled) assembler_.takeMessage();
             stream_->consume(step.consumed);
             reading_ = Reading::whole;
-        } else {
-            ready_ = frame;
-            lentBytes_ = step.consumed;
-            if (frame.assembled) stream_->consume(std::exchange(lentBytes_, 0));
         }
     }
     return Arrived::nothing;
@@ -96,7 +101,7 @@ void WebSocketCore::wakeWaiters() {
     loop_.defer(*this);
 }
 
-void WebSocketCore::settle() {
+void WebSocketCore::runDeferred() {
     if (std::exchange(waitersToWake_, false)) changed_.notifyAll();
     if (eventsDue()) startEvents();
     pump();
@@ -112,6 +117,9 @@ void WebSocketCore::pump() {
 }
 
 void WebSocketCore::receiveAll() {
+    static constexpr StreamReceiver receiver{
+        [](void* self) { static_cast<WebSocketCore*>(self)->pump(); },
+        [](void* self, unsigned ahead) { static_cast<WebSocketCore*>(self)->expectMessage(ahead); }};
     while (stream_ && !gone_ && !stream_->isReceiving()) {
         if (finishing_) {
             returnLent();
@@ -138,8 +146,14 @@ void WebSocketCore::receiveAll() {
             }
             if (waitingForPiece_ > 0 && assembler_.insideMessage()) wakeWaiters();
         }
-        if (!stream_->startReceive([](void* self) { static_cast<WebSocketCore*>(self)->pump(); }, this)) return;
+        if (!stream_->startReceive(receiver, this)) return;
     }
+}
+
+// As Completion::expected: this object comes first, then the fiber that will go on.
+void WebSocketCore::expectMessage(unsigned ahead) {
+    if (ahead > 1) return fetch(this, sizeof *this);
+    if (const auto* waiting = changed_.first()) waiting->expect(ahead);
 }
 
 bool WebSocketCore::waitForMessage(Deadline deadline) {
@@ -153,6 +167,7 @@ bool WebSocketCore::waitForMessage(Deadline deadline) {
         pump();
         if (ready_ || isEnded() || hasControls()) continue;
         takenInARow_ = 0;
+        if (!waitersToWake_ && !tells_) Deferred::unlink();  // pump() has just done what it would
         const auto wake = changed_.wait(deadline);
         if (wake == Wake::timedOut && !ready_ && !isEnded()) return false;
         if (wake == Wake::cancelled) {
@@ -163,23 +178,29 @@ bool WebSocketCore::waitForMessage(Deadline deadline) {
 }
 
 Message WebSocketCore::recv(Deadline deadline) {
-    if (!waitForMessage(deadline)) throw TimedOut("no WebSocket message in time");
+    const bool inTime = waitForMessage(deadline);
+    return ready_ && !tells_ ? takeReady() : takeAndTell(inTime);
+}
+
+// Apart from recv(), whose frame every socket that waits keeps on its fiber's stack.
+[[gnu::noinline]] Message WebSocketCore::takeAndTell(bool inTime) {
+    if (!inTime) throw TimedOut("no WebSocket message in time");
     if (!ready_) {
         tellEnd();
         return Message(peerCode_, std::string(closeReason()));
     }
-    if (!tells_) return takeReady();
     Message message = takeReady();
     tellMessage(message);
     return message;
 }
 
 Message WebSocketCore::takeReady() {
-    const Incoming incoming = *std::exchange(ready_, std::nullopt);
+    const auto [opcode, assembled, payload] = *ready_;
+    ready_.reset();
     ++takenInARow_;
     loop_.defer(*this);  // what comes behind it is heard though nobody calls recv() again
-    if (incoming.assembled) return Message(incoming.opcode, assembler_.takeMessage());
-    return Message(incoming.opcode, {incoming.payload.data(), incoming.payload.size()}, *this);
+    if (assembled) return Message(opcode, assembler_.takeMessage());
+    return Message(opcode, {payload.data(), payload.size()}, *this);
 }
 
 bool WebSocketCore::isBuffered() {

@@ -76,31 +76,28 @@ void WebSocketCore::queueControl(WebSocketOpcode opcode, std::string_view payloa
     putFrame({true, false, opcode, {}, payload.size()}, payload, Way::queue);
 }
 
-void WebSocketCore::putFrame(const FrameHeader& header, std::string_view payload, Way way) {
-    if (isClient_) return putMasked(header, payload, way);
-    std::array<char, maxFrameHeader> bytes;
-    const std::string_view head(bytes.data(), writeFrameHeader(header, bytes));
-    if (way == Way::write) stream_->write({head, payload});
-    else stream_->queue({head, payload});
+void WebSocketCore::putFrame(FrameHeader header, std::string_view payload, Way way) {
+    // A key of its own for each frame, that nobody can predict (RFC 6455 §5.3, §10.3).
+    if (isClient_) header.mask = loop_.local<MaskKeys>().next();
+    const auto size = header.size() + payload.size();
+    char* const place = size < ByteStream::largePiece ? stream_->place(size) : nullptr;
+    if (!place) return putInPieces(header, payload, way);
+    const std::span<char> copy(place + writeFrameHeader(header, place), payload.size());
+    std::copy(payload.begin(), payload.end(), copy.begin());
+    if (header.mask) applyMask(copy, *header.mask);
 }
 
-// A key of its own for each frame, that nobody can predict (RFC 6455 §5.3, §10.3).
-void WebSocketCore::putMasked(FrameHeader header, std::string_view payload, Way way) {
-    header.mask = loop_.local<MaskKeys>().next();
+void WebSocketCore::putInPieces(const FrameHeader& header, std::string_view payload, Way way) {
     std::array<char, maxFrameHeader> bytes;
-    const std::string_view head(bytes.data(), writeFrameHeader(header, bytes));
-    std::array<char, 1024> small;
-    std::string large;
-    char* masked = small.data();
-    if (payload.size() > small.size()) {
-        large = payload;
-        masked = large.data();
-    } else {
-        std::copy(payload.begin(), payload.end(), masked);
+    const std::string_view head(bytes.data(), writeFrameHeader(header, bytes.data()));
+    std::string masked;
+    if (header.mask) {
+        masked = payload;
+        applyMask(masked, *header.mask);
+        payload = masked;
     }
-    applyMask({masked, payload.size()}, *header.mask);
-    if (way == Way::write) stream_->write({head, {masked, payload.size()}});
-    else stream_->queue({head, {masked, payload.size()}});
+    if (way == Way::write) stream_->write({head, payload});
+    else stream_->queue({head, payload});
 }
 
 bool WebSocketCore::compresses(std::string_view payload, Compress compress) const {
@@ -156,6 +153,7 @@ void WebSocketCore::sendInFragments(Fragment fragment, std::string_view payload,
 // ── Messages ──
 
 void WebSocketCore::send(WebSocketOpcode opcode, std::string_view payload, Compress compress) {
+    if (payload.size() < ByteStream::largePiece && trySend(opcode, payload, compress)) return;
     throwUnlessOpen();
     const Writing writing(*this);
     if (!waitForTurn()) throwUnlessOpen();

@@ -34,8 +34,8 @@ bool WebSocketCore::tellsMessages() const {
     return handles_ == 0 || callbacks_.has(messages);
 }
 
-bool WebSocketCore::eventsDue() const {
-    if (!tells_ || telling_ || (pulling_ && handles_ > 0)) return false;
+bool WebSocketCore::isSomethingToTell() const {
+    if (telling_ || (pulling_ && handles_ > 0)) return false;
     const bool message = ready_ && tellsMessages();
     const bool end = isEnded() && !closeTold_ && callbacks_.has(Callback::close | Callback::error);
     return openDue_ || hasControls() || message || end;

@@ -118,18 +118,20 @@ TEST_CASE("what is deferred runs in its order, when the running fiber waits", "[
     });
 }
 
-TEST_CASE("runNow() runs at once outside fibers, and in its turn within one", "[fiber]") {
+TEST_CASE("spawnNext() comes before what is ready outside fibers, and in its turn within one", "[fiber]") {
     Loop loop;
-    bool ran = false;
-    loop.runNow([&] {
-        ran = true;
+    std::string order;
+    loop.spawn([&] { order += "ready "; });
+    loop.spawnNext([&] {
+        order += "next ";
         yield();
     });
-    CHECK(ran);
-    CHECK(loop.fiberCount() == 1);
-    std::string order;
+    CHECK(order.empty());
+    loop.turn(TimePoint::min());
+    CHECK(order == "next ready ");
+    order.clear();
     loop.spawn([&] {
-        loop.runNow([&] { order += "inner "; });
+        loop.spawnNext([&] { order += "inner "; });
         order += "outer ";
     });
     for (int i = 0; i < 10 && loop.fiberCount() > 0; ++i) loop.turn(TimePoint::min());

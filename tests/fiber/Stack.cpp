@@ -41,6 +41,23 @@ TEST_CASE("a stack that was given back is the next one taken", "[fiber]") {
     CHECK(seen.size() == 1);
 }
 
+TEST_CASE("of many stacks that rest the last ones given back keep their pages, and keep them when they are taken again", "[fiber]") {
+    constexpr size_t count = 200, warm = 64;
+    StackPool pool(64 * 1024);
+    std::vector<Stack> stacks(count);
+    for (auto& stack : stacks) {
+        stack = pool.take();
+        stack.top[-1] = 'x';
+    }
+    for (const auto& stack : stacks) pool.giveBack(stack);
+    for (size_t i = 0; i < count; ++i) CHECK(stacks[i].top[-1] == (i < count - warm ? 0 : 'x'));
+    for (int i = 0; i < 1000; ++i) {
+        const auto stack = pool.take();
+        CHECK(stack.top[-1] == 'x');
+        pool.giveBack(stack);
+    }
+}
+
 TEST_CASE("trimming a stack keeps what lies above the stack pointer", "[fiber]") {
     StackPool pool(64 * 1024);
     const auto stack = pool.take();

@@ -25,6 +25,7 @@ public:
     bool submit(Operation& operation) override;
     void cancel(Operation& operation) override;
     void wait(TimePoint until) override;
+    bool handleNext() override;
     void wake() override;
 
 private:
@@ -32,7 +33,7 @@ private:
     bool mayRunInline(Descriptor& descriptor);
     void expect(int event, unsigned ahead);
     void handle(epoll_event& event);
-    void runDeferred();
+    bool handlePutOff();
 
     // One flooding connection completes this many operations in a turn before the others get theirs.
     static constexpr uint8_t inlineLimit = 16;
@@ -42,9 +43,11 @@ private:
     int wakeUp_;  // eventfd
     uint32_t turn_ = 0;
     std::array<epoll_event, 256> events_;
-    int eventCount_ = 0;
+    int eventCount_ = 0, nextEvent_ = 0;
     std::vector<Operation*> deferred_;  // ready, but their descriptor had its share of this turn
-    std::vector<Operation*> running_;   // those of the last turn while they run
+    std::vector<Operation*> running_;   // those, once their turn has come
+    size_t nextRunning_ = 0;
+    bool eventsHandled_ = true;
 };
 
 }

@@ -114,7 +114,7 @@ void Loop::enterThread() {
     busySinceKnown_ = false;
 }
 
-void Loop::resume(Fiber& fiber) {
+[[gnu::always_inline]] inline void Loop::resume(Fiber& fiber) {
     assert(!running_ && fiber.state_ != Fiber::State::done);
     running_ = &fiber;
     fiber.state_ = Fiber::State::running;
@@ -143,7 +143,7 @@ void Loop::resume(Fiber& fiber) {
     runDeferred();
 }
 
-void Loop::suspend(Fiber& fiber) {
+inline void Loop::suspend(Fiber& fiber) {
     noteBusy(fiber);
 #ifdef __SANITIZE_ADDRESS__
     void** keep = fiber.state_ == Fiber::State::done ? nullptr : &fiber.sanitizerState_;
@@ -155,6 +155,33 @@ void Loop::suspend(Fiber& fiber) {
     const auto back = context::jump_fcontext(context_, nullptr);
     context_ = back.fctx;
     Fiber::Switching::arrivedInFiber(fiber, *this);
+}
+
+Wake Loop::park(Deadline deadline) {
+    assert(running_);
+    Fiber& fiber = *running_;
+    if (fiber.cancelled_ && fiber.shields_ == 0) return Wake::cancelled;
+    fiber.state_ = Fiber::State::waiting;
+    fiber.wake_ = Wake::ready;
+    // Never in this round of timers: one that sleeps for no time again and again would keep all others from running.
+    if (!deadline.isNever()) fiber.timer_.set(std::max(deadline.at(), now_ + Duration(1)));
+    suspend(fiber);
+    fiber.timer_.clear();
+    return fiber.wake_;
+}
+
+void Loop::runWoken() {
+    while (!woken_.empty()) resume(woken_.popFront());
+}
+
+void Loop::runReady() {
+    // Those that become ready meanwhile have their turn after the next look at the poller.
+    List<Fiber> batch;
+    ready_.moveAllTo(batch);
+    while (!batch.empty()) {
+        resume(batch.popFront());
+        runWoken();
+    }
 }
 
 void Loop::destroy(Fiber& fiber) {

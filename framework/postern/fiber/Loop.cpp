@@ -76,6 +76,7 @@ void Loop::endFibers() {
             fibers_.pushBack(fiber);
             if (fiber.state_ == Fiber::State::waiting) fiber.cancel();
         }
+        runWoken();
         runReady();
         if (fiberCount_ > 0 || !drainables_.empty()) turn(poller_->now() + std::chrono::milliseconds(1));
     }
@@ -109,6 +110,7 @@ void Loop::run() {
 void Loop::turn(TimePoint latest) {
     const Current current(*this);
     enterThread();
+    runWoken();
     runReady();
     runDeferred();
     if (stopped_ || (draining_ && drainables_.empty())) return;
@@ -116,8 +118,13 @@ void Loop::turn(TimePoint latest) {
     poller_->wait(busy ? TimePoint::min() : std::min(latest, timers_.next()));
     now_ = poller_->now();
     busySinceKnown_ = false;
+    // Each event with all that follows from it, and at the bottom of the stack: each level that a system call or a switch returns
+    // through costs what a wrong guess of the processor costs.
+    while (poller_->handleNext()) runWoken();
+    runWoken();
     runPosted();
     timers_.fire(now_);
+    runWoken();
     runReady();
     runDeferred();
 }
@@ -154,7 +161,10 @@ void Loop::runPosted() {
         hasPosted_.store(false, std::memory_order_release);
         tasks.swap(posted_);
     }
-    for (auto& task : tasks) task();
+    for (auto& task : tasks) {
+        task();
+        runWoken();
+    }
 }
 
 void Loop::drain(Duration limit) {
@@ -206,20 +216,11 @@ void Loop::makeReady(Fiber& fiber) {
     ready_.pushBack(fiber);
 }
 
-void Loop::runReady() {
-    // Those that become ready meanwhile have their turn after the next look at the poller.
-    List<Fiber> batch;
-    ready_.moveAllTo(batch);
-    while (!batch.empty()) resume(batch.popFront());
-}
-
-void Loop::runDeferred() {
-    if (deferring_) return;
-    deferring_ = true;
-    while (!deferred_.empty()) {
-        deferred_.popFront().runDeferred();
-    }
-    deferring_ = false;
+// Not from a fiber, nor while corked output is sent: a writer that went on then would cork again, and so on.
+void Loop::schedule(Fiber& fiber) {
+    if (running_ || deferring_) return makeReady(fiber);
+    fiber.state_ = Fiber::State::scheduled;
+    woken_.pushBack(fiber);
 }
 
 void Loop::noteBusy(const Fiber& fiber) {
@@ -254,26 +255,12 @@ Fiber::Purpose::~Purpose() {
     fiber_.purpose_ = outer_;
 }
 
-Wake Loop::park(Deadline deadline) {
-    assert(running_);
-    Fiber& fiber = *running_;
-    if (fiber.cancelled_ && fiber.shields_ == 0) return Wake::cancelled;
-    fiber.state_ = Fiber::State::waiting;
-    fiber.wake_ = Wake::ready;
-    // Never in this round of timers: one that sleeps for no time again and again would keep all others from running.
-    if (!deadline.isNever()) fiber.timer_.set(std::max(deadline.at(), now_ + Duration(1)));
-    suspend(fiber);
-    fiber.timer_.clear();
-    return fiber.wake_;
-}
-
 void Loop::wake(Fiber& fiber, Wake why) {
     if (fiber.state_ != Fiber::State::waiting) return;
     fiber.wake_ = why;
     fiber.timer_.clear();
     fiber.ListNode<>::unlink();  // from the queue it waits in
-    if (mayResume()) resume(fiber);
-    else makeReady(fiber);
+    schedule(fiber);
 }
 
 Wake Loop::perform(Operation& operation, Deadline deadline) {

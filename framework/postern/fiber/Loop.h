@@ -98,12 +98,11 @@ public:
         makeReady(fiber);
         return fiber;
     }
-    /// As spawn(), but outside every fiber it runs at once, until its first wait.
+    /// As spawn(), but called outside every fiber it runs before those that are ready already: as soon as what the loop does
+    /// now is done.
     template <typename Function>
-    void runNow(Function&& function) {
-        Fiber& fiber = create(std::forward<Function>(function));
-        if (mayResume()) resume(fiber);
-        else makeReady(fiber);
+    void spawnNext(Function&& function) {
+        schedule(create(std::forward<Function>(function)));
     }
 
     /// The running fiber, or nullptr on the loop itself.
@@ -111,8 +110,8 @@ public:
     /// Parks the running fiber until wake() or the deadline: the one place where fibers wait. A fiber that is cancelled
     /// does not wait.
     Wake park(Deadline deadline);
-    /// Lets a parked fiber go on: at once when called on the loop itself, else after the running one. Nothing if it is
-    /// not parked.
+    /// Lets a parked fiber go on: as soon as what the loop does now is done, or in the next turn when a fiber says so. Nothing if
+    /// it is not parked.
     void wake(Fiber& fiber, Wake why = Wake::ready);
     /// Of an operation whose owner is a fiber that waits for it.
     static const Completion wakingOwner;
@@ -147,10 +146,9 @@ private:
         return (reinterpret_cast<uintptr_t>(stack.top) - sizeof(Fiber)) & ~uintptr_t{63};
     }
 
-    // Only the loop itself switches to a fiber, and not while it sends corked output: a writer that went on there
-    // would cork again, and so on, deeper and deeper.
-    bool mayResume() const { return !running_ && !deferring_; }
+    void schedule(Fiber& fiber);
     void makeReady(Fiber& fiber);
+    void runWoken();
     void resume(Fiber& fiber);
     void suspend(Fiber& fiber);
     void destroy(Fiber& fiber);
@@ -161,7 +159,12 @@ private:
     }
     void* keepLocal(std::atomic<size_t>& slot, std::shared_ptr<void> object);
     void runReady();
-    void runDeferred();
+    void runDeferred() {
+        if (deferring_) return;
+        deferring_ = true;
+        while (!deferred_.empty()) deferred_.popFront().runDeferred();
+        deferring_ = false;
+    }
     void runPosted();
     void beginDrain(Duration limit);
     void abortDrain();
@@ -183,7 +186,8 @@ private:
     StackPool stacks_;
     Fiber* running_ = nullptr;
     List<Fiber, FiberTag> fibers_;      // all that exist
-    List<Fiber> ready_;
+    List<Fiber> woken_;                 // have their turn when what the loop does now is done
+    List<Fiber> ready_;                 // have it after the next look at the poller
     size_t fiberCount_ = 0;
     List<Deferred, DeferredTag> deferred_;
     List<Drainable, DrainTag> drainables_;

@@ -22,6 +22,7 @@ inline void fetch(const void* memory, size_t size) {
     constexpr size_t line = 64;
     const auto* at = static_cast<const char*>(memory);
     for (size_t i = 0; i < size + line - 1; i += line) __builtin_prefetch(at + std::min(i, size - 1));
+    asm volatile("");  // g++ takes a function that does nothing else for one without an effect, and leaves it out
 }
 
 /// One open file as its poller knows it. Attached before the first operation; must not move while attached.
@@ -95,8 +96,11 @@ public:
     /// Forgets a pending operation; afterwards it may be destroyed. Nothing if it is not pending.
     virtual void cancel(Operation& operation) = 0;
 
-    /// Waits for events until that moment (or not at all if it is past) and completes what they allow.
+    /// Waits for events until that moment (or not at all if it is past). It may complete what they allow at once, or leave that
+    /// to handleNext().
     virtual void wait(TimePoint until) = 0;
+    /// Completes what the next event allows that wait() found. False: none is left.
+    virtual bool handleNext() { return false; }
     /// Ends a wait() from any thread.
     virtual void wake() = 0;
 };

@@ -31,12 +31,16 @@ Stack StackPool::take() {
     if (free_.empty()) addSlab();
     const Stack stack = free_.back();
     free_.pop_back();
+    if (warm_ > 0) --warm_;
     return stack;
 }
 
+// The one that rested longest gives its pages back, not the one that is taken next.
 void StackPool::giveBack(Stack stack) noexcept {
-    if (free_.size() >= warmStacks) trim(stack, stack.top);
     free_.push_back(stack);  // addSlab() reserved the place
+    if (++warm_ <= warmStacks) return;
+    const auto& coldest = free_[free_.size() - warm_--];
+    trim(coldest, coldest.top);
 }
 
 void StackPool::trim(const Stack& stack, const char* stackPointer) noexcept {

@@ -34,11 +34,12 @@ private:
     void addSlab();
 
     static constexpr size_t stacksPerSlab = 64;
-    static constexpr size_t warmStacks = 64;  // kept with their pages; the others are trimmed
+    static constexpr size_t warmStacks = 64;  // kept with their pages
 
     size_t stackSize_;
     std::vector<char*> slabs_;
     std::vector<Stack> free_;
+    size_t warm_ = 0;  // the last of them, which may have pages
 };
 
 }

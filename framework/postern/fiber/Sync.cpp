@@ -2,15 +2,6 @@
 
 namespace postern {
 
-Wake WaitQueue::wait(Deadline deadline) {
-    auto& loop = Loop::current();
-    Fiber& fiber = *loop.runningFiber();
-    waiters_.pushBack(fiber);
-    const auto wake = loop.park(deadline);
-    fiber.ListNode<>::unlink();  // one that is cancelled already does not wait, and nobody takes it out
-    return wake;
-}
-
 bool WaitQueue::notifyOne() {
     if (waiters_.empty()) return false;
     Fiber& fiber = waiters_.front();

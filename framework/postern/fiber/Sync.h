@@ -13,7 +13,14 @@ namespace postern {
 class WaitQueue {
 public:
     /// Parks the current fiber until it is notified or the deadline.
-    Wake wait(Deadline deadline = Deadline::never());
+    Wake wait(Deadline deadline = Deadline::never()) {
+        auto& loop = Loop::current();
+        Fiber& fiber = *loop.runningFiber();
+        waiters_.pushBack(fiber);
+        const auto wake = loop.park(deadline);
+        fiber.ListNode<>::unlink();  // one that is cancelled already does not wait, and nobody takes it out
+        return wake;
+    }
     /// Lets the first go on. False if nobody waits.
     bool notifyOne();
     void notifyAll();

@@ -49,7 +49,7 @@ void HttpConnection::readRequest() {
             ListNode<IdleTag>::unlink();
             state_ = State::serving;
             timer_.clear();
-            return gateway_.loop_.runNow([this] { serve(); });
+            return gateway_.loop_.spawnNext([this] { serve(); });
         case HeadResult::refused:
             return end();
         case HeadResult::incomplete:

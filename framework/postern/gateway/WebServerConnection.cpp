@@ -47,7 +47,7 @@ void WebServerConnection::readRequest() {
         if (result == HeadResult::complete) {
             state_ = State::serving;
             timer_.clear();
-            return gateway_.loop_.runNow([this] { serve(); });
+            return gateway_.loop_.spawnNext([this] { serve(); });
         }
         if (wire_->broken()) return gone();
         if (result == HeadResult::over || wire_->ended()) return end();

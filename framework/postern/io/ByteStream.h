@@ -158,6 +158,7 @@ private:
     void finishReceive();
     void runDeferred() override;
     void sendQueued();
+    void sendQueuedNow();
     void sent(int64_t result);
     void dropSent(size_t size);
     void dropQueue();

@@ -22,6 +22,7 @@ public:
         busy_ = until == TimePoint::min();
         kernel_.wait(busy_ || until == TimePoint::max() ? until : until - shift_);
     }
+    bool handleNext() override { return kernel_.handleNext(); }
     void wake() override { kernel_.wake(); }
 
 private:

@@ -168,7 +168,7 @@ private:
             if (ended_) return;  // and perhaps the loop, whose last tasks run when its fibers are gone
         }
         ++fibers_;
-        loop_.runNow([self = shared_from_this()] { self->sendAll(); });
+        loop_.spawnNext([self = shared_from_this()] { self->sendAll(); });
     }
 
     void sendAll() {

@@ -12,6 +12,9 @@ namespace postern {
 
 namespace {
 
+// Apart, so that those who never throw it need no frame for it.
+[[noreturn, gnu::noinline]] void throwMovedAway() { throw WebSocketClosed("this WebSocket was moved away"); }
+
 void checkControl(std::string_view payload) {
     if (payload.size() > maxControlPayload) throw std::length_error("a control frame carries at most 125 bytes");
 }
@@ -45,7 +48,7 @@ WebSocket WebSocket::overStream(std::unique_ptr<ByteStream> stream, const WebSoc
 }
 
 WebSocketCore& WebSocket::core() {
-    if (!core_) throw WebSocketClosed("this WebSocket was moved away");
+    if (!core_) throwMovedAway();
     return *core_;
 }
 

@@ -109,6 +109,7 @@ private:
 
     ~WebSocketCore();
 
+    bool awaitMessage(Deadline deadline);
     Arrived advance();
     Arrived takeIn();
     size_t hold() const;

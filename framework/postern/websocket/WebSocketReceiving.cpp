@@ -156,7 +156,8 @@ void WebSocketCore::expectMessage(unsigned ahead) {
     if (const auto* waiting = changed_.first()) waiting->expect(ahead);
 }
 
-bool WebSocketCore::waitForMessage(Deadline deadline) {
+// Inline: see EpollPoller's perform().
+[[gnu::always_inline]] inline bool WebSocketCore::awaitMessage(Deadline deadline) {
     if (reading_ == Reading::pieces) throw std::logic_error("a message is being read as a stream");
     pulling_ = pulling_ || !telling_;
     const Count waiting(waitingForWhole_);
@@ -177,8 +178,10 @@ bool WebSocketCore::waitForMessage(Deadline deadline) {
     }
 }
 
+bool WebSocketCore::waitForMessage(Deadline deadline) { return awaitMessage(deadline); }
+
 Message WebSocketCore::recv(Deadline deadline) {
-    const bool inTime = waitForMessage(deadline);
+    const bool inTime = awaitMessage(deadline);
     return ready_ && !tells_ ? takeReady() : takeAndTell(inTime);
 }
 

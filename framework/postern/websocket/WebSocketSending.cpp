@@ -210,7 +210,7 @@ void WebSocketCore::sendFromSender(WebSocketOpcode opcode, std::string payload) 
     if (std::exchange(queue.running, true)) return;
     ++writers_;  // this core stays until the fiber has ended
     try {
-        loop_.runNow([this] { runSenderQueue(); });
+        loop_.spawnNext([this] { runSenderQueue(); });
     } catch (const std::bad_alloc&) {
         --writers_;
         waiting.reset();

@@ -54,7 +54,7 @@ void WebSocketCore::startEvents() {
     telling_ = true;
     ++writers_;  // this core stays until the fiber has ended
     try {
-        loop_.runNow([this] { runEvents(); });
+        loop_.spawnNext([this] { runEvents(); });
     } catch (const std::bad_alloc&) {
         telling_ = false;
         --writers_;

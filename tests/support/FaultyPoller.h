@@ -27,6 +27,7 @@ public:
     bool submit(Operation& operation) override;
     void cancel(Operation& operation) override { inner_->cancel(operation); }
     void wait(TimePoint until) override { inner_->wait(until); }
+    bool handleNext() override { return inner_->handleNext(); }
     void wake() override { inner_->wake(); }
 
 private:

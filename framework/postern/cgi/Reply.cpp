@@ -46,7 +46,7 @@ SpareText& spareText() {
 }
 
 std::string& withMemory(std::string& text) {
-    if (!SpareText::hasMemory(text)) text = spareText().take();
+    if (text.empty() && !SpareText::hasMemory(text)) text = spareText().take();
     return text;
 }
 

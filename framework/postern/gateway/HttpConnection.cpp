@@ -11,17 +11,14 @@
 namespace postern {
 
 HttpConnection::HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port)
-    : Drainable([](Drainable& self, How how) { static_cast<HttpConnection&>(self).drainNow(how); }),
-      gateway_(gateway),
+    : gateway_(gateway),
       stream_(std::move(stream)),
       peer_(std::move(peer)),
       port_(port),
       proxyDue_(gateway.settings_.proxyProtocol && anyContains(gateway.settings_.trustedProxies, peer_.address)),
       tlsDue_(gateway.settings_.tls != nullptr),
       timer_(gateway.loop_.timers(),
-             [](Timer& timer) { static_cast<HttpConnection*>(timer.owner())->deadlinePassed(); }, this) {
-    gateway_.loop_.add(*this);
-}
+             [](Timer& timer) { static_cast<HttpConnection*>(timer.owner())->deadlinePassed(); }, this) {}
 
 HttpConnection::~HttpConnection() {
     if (stream_) gateway_.count_->release();
@@ -246,8 +243,8 @@ void HttpConnection::deadlinePassed() {
 }
 
 // The next reply says that it is the last; one that has begun without saying so is followed by those asked for already.
-void HttpConnection::drainNow(How how) {
-    if (how == How::abort) return cancelWork();
+void HttpConnection::drainNow(Drainable::How how) {
+    if (how == Drainable::How::abort) return cancelWork();
     if (state_ == State::awaiting && scanner_.untouched())
         timer_.set(gateway_.loop_.in(gateway_.settings_.drainGrace).at());
 }

@@ -12,7 +12,7 @@
 
 namespace postern {
 
-class HttpConnection final : private Drainable, public ListNode<HttpGateway::ConnectionTag>, public ListNode<IdleTag> {
+class HttpConnection final : public ListNode<HttpGateway::ConnectionTag>, public ListNode<IdleTag> {
 public:
     HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port);
     ~HttpConnection();
@@ -39,7 +39,7 @@ private:
     void letOthersGo();
     void end();
     void deadlinePassed();
-    void drainNow(How how);
+    void drainNow(Drainable::How how);
     void cancelWork();
     void gone() { gateway_.remove(*this); }
 

@@ -45,6 +45,7 @@ void HttpGateway::serve(std::unique_ptr<ByteStream> stream, Endpoint peer, uint1
     stream->setLimits({StreamLimits().highWater, settings_.sendTimeout});
     auto* connection = new HttpConnection(*this, std::move(stream), std::move(peer), port);
     connections_.pushBack(static_cast<ListNode<ConnectionTag>&>(*connection));
+    joinDrain();
     ++count_->open;
     connection->awaitRequest();
 }
@@ -65,12 +66,28 @@ void HttpGateway::endWork() {
     }
 }
 
-void HttpGateway::remove(HttpConnection& connection) { delete &connection; }
+void HttpGateway::remove(HttpConnection& connection) {
+    delete &connection;
+    if (finishing_ && connections_.empty()) Drainable::unlink();
+}
 
-void HttpGateway::drainNow(How) {
-    // Whoever connected before now is still served; after that there is nothing for the loop to wait for.
-    listener_->finish();
-    Drainable::unlink();
+// Whoever connected before now is still served; after that there is nothing for the loop to wait for.
+void HttpGateway::drainNow(How how) {
+    finishing_ = true;
+    if (listener_) listener_->finish();
+    List<HttpConnection, ConnectionTag> all;
+    connections_.moveAllTo(all);
+    while (!all.empty()) {
+        auto& connection = all.popFront();
+        connections_.pushBack(static_cast<ListNode<ConnectionTag>&>(connection));
+        connection.drainNow(how);
+    }
+    if (connections_.empty()) Drainable::unlink();
+    else joinDrain();
+}
+
+void HttpGateway::joinDrain() {
+    if (!Drainable::isLinked()) loop_.add(*this);
 }
 
 std::string_view HttpGateway::writeStatusAndDate(int status, std::string_view reason) {

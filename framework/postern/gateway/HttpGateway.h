@@ -37,6 +37,7 @@ struct HttpSettings {
 class HttpConnection;
 struct IdleTag;
 
+/// It takes part in the loop's drain for its connections: none of them has a place in the loop's list of its own.
 class HttpGateway final : public Gateway, private Drainable {
 public:
     /// `listenFd` -1: connections come through serve() only. Settings and handler outlive the gateway.
@@ -55,6 +56,7 @@ private:
 
     void endWork();
     void drainNow(How how);
+    void joinDrain();
     void accepted(int fd, const sockaddr_storage& peer);
     void remove(HttpConnection& connection);
     std::string_view date();
@@ -66,6 +68,7 @@ private:
     std::string_view writeStatusAndDate(int status, std::string_view reason);
 
     Loop& loop_;
+    bool finishing_ = false;               // the loop is to wait for no others than these connections
     const HttpSettings& settings_;
     const ExchangeHandler& handler_;
     std::unique_ptr<Listener> listener_;

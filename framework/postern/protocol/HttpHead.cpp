@@ -253,7 +253,8 @@ Outcome<size_t> HeadScanner::scan(std::string_view bytes, const HeadLimits& limi
         // One empty line before a request line is forgiven (RFC 9112 §2.2).
         if (bytes.size() == 1) return NeedMore();
         if (bytes[1] != '\n') return bad("bare CR");
-        lineStart_ = seen_ = 2;
+        seen_ = 2;
+        lineStart_ = 2;
     }
     // An end that has not come yet counts as one behind all bytes, so that nobody fills the buffer with an endless line.
     if (!inFields_) {
@@ -261,7 +262,7 @@ Outcome<size_t> HeadScanner::scan(std::string_view bytes, const HeadLimits& limi
         if (end - lineStart_ > limits.targetBytes + roomForMethodAndVersion)
             return Violation{414, "request target too long"};
         if (end >= limits.headBytes) return Violation{431, "request head too large"};
-        seen_ = end;
+        seen_ = static_cast<uint32_t>(end);
         if (end == bytes.size()) return NeedMore();
         if (end == lineStart_ || bytes[end - 1] != '\r') return bad("line end without CR");
         if (end - 1 == lineStart_) return bad("empty request line");
@@ -270,7 +271,7 @@ Outcome<size_t> HeadScanner::scan(std::string_view bytes, const HeadLimits& limi
     }
     const auto end = findPlace<0, 1, 2>(bytes, seen_, endsHead);
     if (end >= limits.headBytes) return Violation{431, "request head too large"};
-    seen_ = end;
+    seen_ = static_cast<uint32_t>(end);
     if (end == bytes.size()) return NeedMore();
     return bytes[end - 1] == '\r' ? Outcome<size_t>(end + 1) : bad("line end without CR");
 }

@@ -28,8 +28,8 @@ public:
     bool untouched() const { return seen_ == lineStart_ && !inFields_; }
 
 private:
-    size_t seen_ = 0;        // bytes looked at
-    size_t lineStart_ = 0;   // of the request line
+    uint32_t seen_ = 0;      // bytes looked at
+    uint8_t lineStart_ = 0;  // of the request line
     bool inFields_ = false;  // the request line is complete
 };
 

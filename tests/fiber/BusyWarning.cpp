@@ -52,6 +52,23 @@ TEST_CASE("a fiber that runs for the busy warning's time without waiting is name
     CHECK(logOf(0ms, [](const auto& compute) { compute(1h); }).empty());
 }
 
+TEST_CASE("what the loop does between two fibers is the time of neither", "[fiber]") {
+    std::vector<std::string> lines;
+    LoopOptions options;
+    options.busyWarning = 100ms;
+    options.log = [&](LogLevel, std::string_view line) { lines.emplace_back(line); };
+    auto poller = std::make_unique<OwnTime>();
+    auto& time = *poller;
+    Loop loop(options, std::move(poller));
+    int ran = 0;
+    loop.post([&] { loop.spawnNext([&] { ++ran; }); });
+    loop.post([&] { time.pass(200ms); });
+    loop.post([&] { loop.spawnNext([&] { ++ran; }); });
+    loop.turn(loop.now());
+    CHECK(ran == 2);
+    CHECK(lines.empty());
+}
+
 TEST_CASE("the time of a fiber that waits in between does not add up", "[fiber]") {
     CHECK(logOf(100ms, [](const auto& compute) {
               for (int i = 0; i < 10; ++i) {

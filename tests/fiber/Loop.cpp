@@ -139,6 +139,35 @@ TEST_CASE("spawnNext() comes before what is ready outside fibers, and in its tur
     CHECK(loop.fiberCount() == 0);
 }
 
+TEST_CASE("what a task wakes runs before the next task, and what a fiber wakes has its turn later", "[fiber]") {
+    Loop loop;
+    std::string order;
+    Event first, second, third;
+    const auto waitFor = [&](Event& event, char name) {
+        loop.spawn([&, name] {
+            event.wait();
+            order += name;
+            if (&event == &first) third.set();
+            order += '.';
+        });
+    };
+    waitFor(first, '1');
+    waitFor(second, '2');
+    waitFor(third, '3');
+    loop.turn(TimePoint::min());
+    loop.post([&] {
+        first.set();
+        order += 'a';
+    });
+    loop.post([&] {
+        second.set();
+        order += 'b';
+    });
+    for (int i = 0; i < 10 && loop.fiberCount() > 0; ++i) loop.turn(TimePoint::min());
+    CHECK(order == "a1.b2.3.");
+    CHECK(loop.fiberCount() == 0);
+}
+
 TEST_CASE("post() from other threads runs every task, each thread's in its order", "[fiber][threads]") {
     constexpr int threads = 4, each = 2000;
     Loop loop;

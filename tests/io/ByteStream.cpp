@@ -129,6 +129,37 @@ TEST_CASE("ten writes go out in one send, when the writer waits", "[io]") {
     loop.run();
 }
 
+TEST_CASE("bytes are placed in the queue as long as they fit there in one piece", "[io]") {
+    onStreams([](ByteStream& a, ByteStream& b) {
+        const auto place = [&](const std::string& text) {
+            char* const at = a.place(text.size());
+            if (at) text.copy(at, text.size());
+            return at != nullptr;
+        };
+        a.write("first ");
+        CHECK(place("second "));
+        a.write("third ");
+        size_t placed = 0;
+        for (const std::string piece(1000, 'x'); place(piece); placed += piece.size()) REQUIRE(placed < BufferPool::blockSize);
+        CHECK(placed > BufferPool::blockSize - 3000);
+        CHECK(a.place(BufferPool::blockSize) == nullptr);
+        a.write("last");
+        const std::string all = "first second third " + std::string(placed, 'x') + "last";
+        CHECK(a.queuedBytes() == all.size());
+        receiveAtLeast(b, all.size());
+        CHECK(b.unreadText() == all);
+        CHECK(a.queuedBytes() == 0);
+        CHECK(place("again"));  // the block is still there, and empty
+        b.consume(all.size());
+        receiveAtLeast(b, 5);
+        CHECK(b.unreadText() == "again");
+        a.finishSending();
+        CHECK(a.place(1) == nullptr);
+        b.breakOff(ECONNABORTED);
+        CHECK(b.place(1) == nullptr);
+    });
+}
+
 TEST_CASE("a writer waits at the high-water mark until the peer takes something", "[io]") {
     onStreams([](ByteStream& a, ByteStream& b) {
         a.setLimits({10'000, 30s});

@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <memory>
+#include <vector>
+
 using namespace postern;
 using namespace std::chrono_literals;
 
@@ -117,4 +120,33 @@ TEST_CASE("a stream that is flooded may go at any moment, also while the loop ow
         }
     });
     CHECK(leftovers.find() == "");
+}
+
+TEST_CASE("a turn of the loop within an event loses none of the others", "[io]") {
+    constexpr size_t count = 8;
+    struct Listening {
+        static void heard(void* self) {
+            auto& listening = *static_cast<Listening*>(self);
+            if (++*listening.told == 1) listening.stream->loop().turn(TimePoint::min());
+        }
+        std::unique_ptr<Socket> stream;
+        size_t* told = nullptr;
+    };
+    static constexpr StreamReceiver receiver{Listening::heard};
+    Loop loop;
+    size_t told = 0;
+    std::vector<Listening> all(count);
+    std::vector<int> others;
+    for (auto& listening : all) {
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+        listening.stream = std::make_unique<Socket>(loop, ends[0]);
+        listening.told = &told;
+        REQUIRE_FALSE(listening.stream->startReceive(receiver, &listening));
+        others.push_back(ends[1]);
+    }
+    for (const int fd : others) REQUIRE(::send(fd, "x", 1, MSG_NOSIGNAL) == 1);
+    for (int turn = 0; turn < 10; ++turn) loop.turn(TimePoint::min());
+    CHECK(told == count);
+    for (const int fd : others) ::close(fd);
 }

@@ -239,12 +239,17 @@ void EpollPoller::cancel(Operation& operation) {
     if (!operation.pending) return;
     slotOf(operation) = nullptr;
     operation.pending = false;
-    std::erase(deferred_, &operation);
-    std::replace(running_.begin(), running_.end(), &operation, static_cast<Operation*>(nullptr));
+    forget(operation);
+}
+
+void EpollPoller::forget(Operation& operation) {
+    if (!deferred_.empty()) std::erase(deferred_, &operation);
+    if (!running_.empty()) std::replace(running_.begin(), running_.end(), &operation, static_cast<Operation*>(nullptr));
 }
 
 void EpollPoller::wait(TimePoint until) {
     using namespace std::chrono;
+    if (nextEvent_ < eventCount_) return;  // from within one of the last turn: an edge is told only once
     int timeout = -1;
     if (!deferred_.empty()) {
         timeout = 0;
@@ -297,18 +302,21 @@ void EpollPoller::handle(epoll_event& event) {
 
     const auto tryNow = [this](Operation* operation) {
         if (!operation || !isReady(*operation) || !perform(*operation)) return;
-        if (!deferred_.empty()) std::erase(deferred_, operation);  // it was to be tried later in this turn
+        forget(*operation);  // it was to be tried later in this turn
         complete(*operation);
     };
+    const auto turn = turn_;
     tryNow(descriptor->reading);
-    // Completing may have closed the descriptor: close() has cleared the event then.
-    if (event.events != 0) tryNow(descriptor->writing);
+    // Completing may have closed the descriptor: close() has cleared the event then, unless there was a turn within this one.
+    if (turn == turn_ && event.events != 0) tryNow(descriptor->writing);
 }
 
 // Once the events are handled: what was put off until then, including by them.
 bool EpollPoller::handlePutOff() {
-    if (!std::exchange(eventsHandled_, true)) {
+    if (nextRunning_ == running_.size() && !std::exchange(eventsHandled_, true)) {
         eventCount_ = nextEvent_ = 0;
+        running_.clear();
+        nextRunning_ = 0;
         running_.swap(deferred_);
     }
     while (nextRunning_ < running_.size()) {

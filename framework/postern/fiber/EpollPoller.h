@@ -31,6 +31,7 @@ public:
 private:
     void add(Descriptor& descriptor);
     bool mayRunInline(Descriptor& descriptor);
+    void forget(Operation& operation);
     void expect(int event, unsigned ahead);
     void handle(epoll_event& event);
     bool handlePutOff();

@@ -109,17 +109,14 @@ void Fiber::fireTimer(Timer& timer) {
     fiber.loop_.wake(fiber, Wake::timedOut);
 }
 
-void Loop::enterThread() {
-    exceptions_ = abi::__cxa_get_globals();
-    busySinceKnown_ = false;
-}
+void Loop::enterThread() { exceptions_ = abi::__cxa_get_globals(); }
 
 [[gnu::always_inline]] inline void Loop::resume(Fiber& fiber) {
     assert(!running_ && fiber.state_ != Fiber::State::done);
     running_ = &fiber;
     fiber.state_ = Fiber::State::running;
     fiber.lastRun_ = now_;
-    if (!busySinceKnown_ && options_.busyWarning != Duration::zero()) busySince_ = poller_->roughly();
+    if (options_.busyWarning != Duration::zero()) busySince_ = poller_->roughly();
     auto& globals = *static_cast<ExceptionGlobals*>(exceptions_);
     caughtExceptions_ = std::exchange(globals.caught, fiber.caughtExceptions_);
     uncaughtExceptions_ = std::exchange(globals.uncaught, fiber.uncaughtExceptions_);

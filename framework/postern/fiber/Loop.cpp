@@ -117,7 +117,6 @@ void Loop::turn(TimePoint latest) {
     const bool busy = !ready_.empty() || hasPosted_.load(std::memory_order_acquire);
     poller_->wait(busy ? TimePoint::min() : std::min(latest, timers_.next()));
     now_ = poller_->now();
-    busySinceKnown_ = false;
     // Each event with all that follows from it, and at the bottom of the stack: each level that a system call or a switch returns
     // through costs what a wrong guess of the processor costs.
     while (poller_->handleNext()) runWoken();
@@ -228,7 +227,6 @@ void Loop::noteBusy(const Fiber& fiber) {
     const auto now = poller_->roughly();
     if (const auto busy = now - busySince_; busy >= options_.busyWarning) warnOfBusy(fiber, busy);
     busySince_ = now;
-    busySinceKnown_ = true;
 }
 
 // One line in ten seconds: whoever does it does it often.

@@ -130,7 +130,8 @@ public:
     T& local();
     void defer(Deferred& deferred) { deferred_.pushBackUnlessLinked(deferred); }
     void log(LogLevel level, std::string_view line) const;
-    /// Cancels every fiber and runs it to its end; not to be called from one. For owners that go before their loop.
+    /// Cancels every fiber and runs it to its end; not to be called from one, nor from a Completion. For owners that go before
+    /// their loop.
     void endFibers();
     /// Fibers that exist.
     size_t fiberCount() const { return fiberCount_; }
@@ -192,8 +193,7 @@ private:
     List<Deferred, DeferredTag> deferred_;
     List<Drainable, DrainTag> drainables_;
     std::vector<Fiber*> warm_;
-    TimePoint busySince_;               // when a fiber last stopped, if it was in this turn
-    bool busySinceKnown_ = false;
+    TimePoint busySince_;               // the running fiber
     TimePoint nextBusyWarning_;
     unsigned busyUntold_ = 0;           // since the last warning
     Timer trimTimer_;

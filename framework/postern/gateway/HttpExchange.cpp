@@ -114,13 +114,15 @@ void HttpExchange::sendHead(const ReplyHead& reply) {
 
 void HttpExchange::sendWhole(const ReplyHead& reply, std::string_view body) {
     if (!reply.hasBody || body.empty()) return sendHead(reply);
+    // What is large is sent from where it is, and the status line is everybody's.
+    if (reply.reason.size() + reply.fields.size() >= ByteStream::largePiece) return Exchange::sendWhole(reply, body);
     assert(reply.contentLength == body.size());
     begin(reply);
-    bodySent_ = body.size();
-    replyLeft_ = 0;
     FramingRoom room;
     const auto start = connection_.gateway_.statusAndDate(reply.status, reply.reason);
     stream().write({start, reply.fields, writeFraming(reply, room), body});
+    bodySent_ = body.size();
+    replyLeft_ = 0;
 }
 
 void HttpExchange::begin(const ReplyHead& reply) {
@@ -161,11 +163,9 @@ void HttpExchange::sendBody(std::string_view piece) {
         const auto size = writeChunkHead(piece.size(), line);
         return stream().write({{line.data(), size}, piece, "\r\n"});
     }
-    if (!untilClose_) {
-        assert(piece.size() <= replyLeft_);
-        replyLeft_ -= piece.size();
-    }
+    assert(untilClose_ || piece.size() <= replyLeft_);
     stream().write(piece);
+    if (!untilClose_) replyLeft_ -= piece.size();
 }
 
 void HttpExchange::flush() {

@@ -41,7 +41,7 @@ WebSocketCore::Arrived WebSocketCore::advance() {
     if (isEnded()) return Arrived::end;
     if (ready_) return Arrived::message;
     if (lentBytes_ > 0) returnLent();
-    if (stream_->unread().empty() && !held_ && !hasControls()) return Arrived::nothing;
+    if (stream_->unread().empty() && !held_ && !pong_ && !hasControls()) return Arrived::nothing;
     const auto arrived = takeIn();
     if (pong_) answerPing();
     if (isEnded()) return Arrived::end;
@@ -132,7 +132,6 @@ void WebSocketCore::receiveAll() {
         } else {
             const auto arrived = advance();
             if (arrived == Arrived::message || arrived == Arrived::piece) {
-                // The last thing: they may go on at once.
                 if (eventsDue()) return startEvents();
                 return changed_.notifyAll();
             }

@@ -49,7 +49,6 @@ void WebSocketCore::noteControl(Callback::Kinds kind, std::string_view payload) 
     wakeWaiters();
 }
 
-// May run the fiber at once, and that may be the end of this object.
 void WebSocketCore::startEvents() {
     telling_ = true;
     ++writers_;  // this core stays until the fiber has ended

@@ -13,9 +13,10 @@ namespace postern {
 HttpConnection::HttpConnection(HttpGateway& gateway, std::unique_ptr<ByteStream> stream, Endpoint peer, uint16_t port)
     : gateway_(gateway),
       stream_(std::move(stream)),
-      peer_(std::move(peer)),
+      peerAddress_(std::move(peer.address)),
+      peerPort_(peer.port),
       port_(port),
-      proxyDue_(gateway.settings_.proxyProtocol && anyContains(gateway.settings_.trustedProxies, peer_.address)),
+      proxyDue_(gateway.settings_.proxyProtocol && anyContains(gateway.settings_.trustedProxies, peerAddress_)),
       tlsDue_(gateway.settings_.tls != nullptr),
       timer_(gateway.loop_.timers(),
              [](Timer& timer) { static_cast<HttpConnection*>(timer.owner())->deadlinePassed(); }, this) {}
@@ -107,7 +108,8 @@ HttpConnection::HeadResult HttpConnection::readProxy() {
     auto& header = std::get<ProxyHeader>(found);
     stream_->consume(header.size);
     if (!header.local) {
-        peer_ = {std::move(header.address), header.port};
+        peerAddress_ = std::move(header.address);
+        peerPort_ = header.port;
         port_ = header.serverPort;
     }
     proxyDue_ = false;
@@ -129,12 +131,12 @@ void HttpConnection::startTls() {
 // Adds what the connection knows: who the client is, and how it came here.
 std::optional<Violation> HttpConnection::completeHead() {
     auto& head = *head_;
-    head.remoteAddress = peer_.address;
-    head.remotePort = peer_.port;
+    head.remoteAddress = peerAddress_;
+    head.remotePort = peerPort_;
     head.serverPort = port_;
     head.scheme = gateway_.settings_.scheme;
     const auto& trusted = gateway_.settings_.trustedProxies;
-    if (!trusted.empty() && anyContains(trusted, peer_.address)) {
+    if (!trusted.empty() && anyContains(trusted, peerAddress_)) {
         const auto client = readForwarded(head.fields, trusted);
         if (!client.address.empty()) {
             head.remoteAddress = client.address;
@@ -151,7 +153,7 @@ std::optional<Violation> HttpConnection::completeHead() {
     return {};
 }
 
-std::string HttpConnection::peerName() const { return peer_.address.empty() ? "a local socket" : peer_.address; }
+std::string HttpConnection::peerName() const { return peerAddress_.empty() ? "a local socket" : peerAddress_; }
 
 void HttpConnection::rejectProxy(const char* reason) {
     gateway_.loop_.log(LogLevel::warning, "closed a connection from " + peerName() + ": " + reason +

@@ -76,7 +76,7 @@ std::string apacheAround(const TemporaryDirectory& directory, const std::string&
                   "DefaultRuntimeDir " + directory.path(), "PidFile " + directory / "pid", "ScriptSock " + directory / "cgid",
                   "FcgidIPCDir " + directory / "fcgid", "FcgidProcessTableFile " + directory / "fcgid-table",
                   "ErrorLog " + directory / "log", "StartServers 1", "ServerLimit 1", "ThreadsPerChild 32",
-                  "MaxRequestWorkers 32", "MinSpareThreads 1", "MaxSpareThreads 32", text});
+                  "MaxRequestWorkers 32", "MinSpareThreads 1", "MaxSpareThreads 32", "KeepAliveTimeout 60", text});
 }
 
 }
